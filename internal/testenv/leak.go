@@ -1,0 +1,10 @@
+package testenv
+
+import "go.uber.org/goleak"
+
+// LeakOptions are for goleak.VerifyTestMain where Kafka is tested: they leave out
+// the one goroutine that sarama's metrics library starts per process and cannot
+// stop.
+func LeakOptions() []goleak.Option {
+	return []goleak.Option{goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")}
+}
