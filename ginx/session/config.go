@@ -1,0 +1,88 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Config holds the lifetimes and bounds of token sessions. The zero Config is
+// good; a zero field takes its default.
+type Config struct {
+	// Issuer is written into the tokens and demanded of them; the audiences are
+	// made from it. Services that do not share users need different issuers and
+	// keys. Default "bulwark".
+	Issuer string
+	// AccessTTL is the life of an access token. Default 30 minutes: the longest
+	// that a stolen one is of use should the store be away.
+	AccessTTL time.Duration
+	// RefreshTTL is the life of a refresh token, and so how long a session lives
+	// unused. Default 7 days: a weekly visitor stays logged in.
+	RefreshTTL time.Duration
+	// SessionTTL is the life of a session however often it is refreshed. Default
+	// 30 days, after which anybody has to prove again who they are.
+	SessionTTL time.Duration
+	// Grace is how long a refresh token that was just traded still yields its
+	// successor: parallel tabs, and a client that lost the answer. Default 10 s.
+	Grace time.Duration
+	// Leeway is what the clocks of two nodes may differ by. Default 10 s.
+	Leeway time.Duration
+	// CacheTTL is how long a node remembers that a session lives, and so how long
+	// a logout may take to reach it. Default 1 s.
+	CacheTTL time.Duration
+	// CacheSize bounds the sessions that a node remembers. Default 100 000, some
+	// 20 MB.
+	CacheSize int
+	// StoreTimeout bounds one question to the store. An answer that took longer
+	// is not believed, for a logout may have overtaken it. Default 500 ms; at most
+	// CacheTTL when that is set lower.
+	StoreTimeout time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Issuer == "" {
+		c.Issuer = "bulwark"
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.AccessTTL, 30 * time.Minute},
+		{&c.RefreshTTL, 7 * 24 * time.Hour},
+		{&c.SessionTTL, 30 * 24 * time.Hour},
+		{&c.Grace, 10 * time.Second},
+		{&c.Leeway, 10 * time.Second},
+		{&c.CacheTTL, time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.StoreTimeout == 0 {
+		c.StoreTimeout = min(500*time.Millisecond, c.CacheTTL)
+	}
+	if c.CacheSize == 0 {
+		c.CacheSize = 100_000
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("session: "+format, args...))
+		}
+	}
+	// Token times are whole seconds, so a shorter life would round to none.
+	check(c.AccessTTL >= time.Second, "AccessTTL %v: must be at least 1s", c.AccessTTL)
+	check(c.AccessTTL < c.RefreshTTL, "AccessTTL %v: must be shorter than RefreshTTL %v", c.AccessTTL, c.RefreshTTL)
+	check(c.RefreshTTL <= c.SessionTTL, "RefreshTTL %v: must not exceed SessionTTL %v", c.RefreshTTL, c.SessionTTL)
+	check(c.Grace > 0 && c.Grace <= time.Minute, "Grace %v: must be in (0, 1m]", c.Grace)
+	check(c.Leeway > 0 && c.Leeway <= time.Minute, "Leeway %v: must be in (0, 1m]", c.Leeway)
+	check(c.CacheTTL > 0 && c.CacheTTL <= time.Minute, "CacheTTL %v: must be in (0, 1m]", c.CacheTTL)
+	check(c.CacheSize > 0, "CacheSize %d: must be positive", c.CacheSize)
+	check(c.StoreTimeout > 0, "StoreTimeout %v: must be positive", c.StoreTimeout)
+	check(c.StoreTimeout <= max(c.CacheTTL, time.Second), "StoreTimeout %v: must not exceed CacheTTL %v or 1s", c.StoreTimeout, c.CacheTTL)
+	return errors.Join(errs...)
+}
