@@ -2,6 +2,8 @@ package testenv_test
 
 import (
 	"os"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -170,11 +172,22 @@ func TestRequiringARealServerSkipsWithoutOne(t *testing.T) {
 }
 
 // skips tells whether f skips the test that it is given.
-func skips(t *testing.T, f func(testing.TB)) (skipped bool) {
+func skips(t *testing.T, f func(testing.TB)) bool {
 	t.Helper()
-	t.Run("probe", func(t *testing.T) {
-		defer func() { skipped = t.Skipped() }()
-		f(t)
-	})
-	return skipped
+	probe := &recorder{TB: t}
+	var wg sync.WaitGroup
+	wg.Go(func() { f(probe) })
+	wg.Wait()
+	return probe.skipped
+}
+
+// recorder notes a skip instead of skipping.
+type recorder struct {
+	testing.TB
+	skipped bool
+}
+
+func (r *recorder) Skipf(string, ...any) {
+	r.skipped = true
+	runtime.Goexit()
 }
