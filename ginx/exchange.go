@@ -3,6 +3,7 @@ package ginx
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 )
@@ -19,16 +20,19 @@ type exchange struct {
 	// came is the context the request came with: nothing but the client's
 	// leaving cancels it, while inner middleware cancels its own at will.
 	came context.Context
-	// ran is the context the handler had: the one with the span.
+	// ran is the context the handler had, the one with the span; nil before.
 	ran context.Context
 	// err is why the request failed, for the log; nil when it did not.
 	err error
 	// code is the business code; it means nothing unless replied is set.
-	code     int
-	replied  bool
-	hijacked bool
-	// access is set when AccessLog writes the line, logger when anybody does.
-	access, logger, logged bool
+	code    int
+	replied bool
+	// hijacked, panicked and aborted are endings that no status tells.
+	hijacked, panicked, aborted bool
+	// access is set when AccessLog writes the line, watched when anybody does.
+	access, watched, logged bool
+	// response is nil unless response bodies are logged.
+	response *capture
 }
 
 // begin returns the request's exchange, a new one when there is none.
@@ -48,14 +52,97 @@ func exchangeOf(c *gin.Context) *exchange {
 	return x
 }
 
+// reply notes the answer of a wrapper or of Render.
 func (x *exchange) reply(c *gin.Context, code int) {
 	x.code, x.replied, x.ran = code, true, c.Request.Context()
 }
 
+// fail notes why there is no better answer.
 func (x *exchange) fail(c *gin.Context, code int, err error) {
 	if x.err != nil {
 		err = errors.Join(x.err, err)
 	}
 	x.err = err
 	x.reply(c, code)
+}
+
+// failPanic notes a panic once, however many layers see it pass.
+func (x *exchange) failPanic(c *gin.Context, value any) {
+	switch {
+	case x.panicked || x.aborted:
+	case isAbort(value):
+		x.aborted = true
+		x.fail(c, CodeSystem, http.ErrAbortHandler)
+	default:
+		x.panicked = true
+		x.fail(c, CodeSystem, newPanicError(value))
+	}
+}
+
+var errGoexit = errors.New("ginx: handler ended its goroutine")
+
+// run runs the rest of the chain and then end, however the chain ends: a panic
+// is noted and goes on, and runtime.Goexit, which a failing test calls, counts as
+// a failure.
+func (x *exchange) run(c *gin.Context, end func()) {
+	done := false
+	defer func() {
+		if done {
+			end()
+			return
+		}
+		p := recover()
+		if p == nil {
+			x.panicked = true
+			x.fail(c, CodeSystem, errGoexit)
+			end()
+			return
+		}
+		x.failPanic(c, p)
+		end()
+		panic(p)
+	}()
+	c.Next()
+	done = true
+}
+
+// status is the status to record. It differs from the writer's where the writer
+// was not asked (hijacked), where nobody is left to read it (499), and after a
+// panic, even behind a 200 that has left already.
+func (x *exchange) status() int {
+	switch {
+	case x.hijacked:
+		return http.StatusSwitchingProtocols
+	case x.panicked:
+		return http.StatusInternalServerError
+	case x.Written():
+		return x.Status()
+	case x.came.Err() == context.Canceled:
+		return StatusClientClosedRequest
+	case x.aborted:
+		return http.StatusInternalServerError
+	default:
+		return x.Status()
+	}
+}
+
+// context returns the context to look for a trace in.
+func (x *exchange) context(c *gin.Context) context.Context {
+	if x.ran != nil {
+		return x.ran
+	}
+	return c.Request.Context()
+}
+
+// cause returns why the request failed; gin's own list of errors is where
+// handlers that do not know ginx leave theirs.
+func (x *exchange) cause(c *gin.Context) error {
+	if x.err != nil || len(c.Errors) == 0 {
+		return x.err
+	}
+	all := make([]error, len(c.Errors))
+	for i, e := range c.Errors {
+		all[i] = e.Err
+	}
+	return errors.Join(all...)
 }

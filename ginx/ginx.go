@@ -149,6 +149,13 @@ func Abort(c *gin.Context, err error) {
 	if x := exchangeOf(c); x != nil {
 		x.fail(c, v.code, err)
 	}
+	answer(c, v)
+}
+
+func answer(c *gin.Context, v verdict) {
+	if !c.Writer.Written() {
+		c.Writer.Header().Del("Content-Length") // of the answer that failed
+	}
 	Render(c, Result{Code: v.code, Msg: v.msg, Status: v.status})
 }
 

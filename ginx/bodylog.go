@@ -1,0 +1,34 @@
+package ginx
+
+import (
+	"errors"
+
+	"github.com/bulwark-go/bulwark/logger"
+)
+
+// bodies returns the fields for the bodies that are to be logged.
+func (v *visit) bodies() []logger.Field {
+	var fields []logger.Field
+	fields = appendBody(fields, "request_body", v.request)
+	return appendBody(fields, "response_body", v.x.response)
+}
+
+func appendBody(fields []logger.Field, key string, p *capture) []logger.Field {
+	if p == nil || len(p.buf) == 0 {
+		return fields
+	}
+	fields = append(fields, logger.String(key, maskBody(mediaType(p.header.Get("Content-Type")), p.buf)))
+	if p.truncated() {
+		fields = append(fields, logger.Bool(key+"_truncated", true))
+	}
+	return fields
+}
+
+// appendStack adds the stack of a panic.
+func appendStack(fields []logger.Field, err error) []logger.Field {
+	var p *panicError
+	if errors.As(err, &p) {
+		fields = append(fields, logger.String("stack", string(p.stack)))
+	}
+	return fields
+}
