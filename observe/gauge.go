@@ -15,6 +15,9 @@ type Gauge struct {
 	Help string
 	// Labels are the keys of [Reading.Values], at most [MaxLabels].
 	Labels []string
+	// Cumulative tells that the value only grows while the process lives, so
+	// that backends show a counter. The Name of such a Gauge ends in "_total".
+	Cumulative bool
 }
 
 // Reading is one value of a Gauge.
@@ -23,12 +26,14 @@ type Reading struct {
 	Gauge *Gauge
 	// Values belong to Gauge.Labels.
 	Values Values
-	Value  float64
+	// Value is the state in the unit that the Gauge names.
+	Value float64
 }
 
 // Source is state that a backend reads when it is asked, at each scrape for
 // example: types with a Snapshot method implement it beside. Readings must be
 // safe for concurrent use and quick; it must not do I/O.
 type Source interface {
+	// Readings yields the state of this moment, each Gauge and Values at most once.
 	Readings() iter.Seq[Reading]
 }

@@ -10,6 +10,9 @@
 //	decision, err := limiter.Take(ctx, key, 1)
 //	end(observe.Result{Outcome: outcomeOf(decision, err), Err: err})
 //
+// Call the end in a deferred function when the work in between can panic or leave
+// through runtime.Goexit, else the operation stays in flight for ever.
+//
 // The label values come from closed sets that the reporting package documents:
 // rule names, route templates, provider names; never user ids, phone numbers,
 // raw keys or raw paths.
@@ -25,9 +28,10 @@ import "context"
 // under: a tracing observer puts its span there.
 //
 // An implementation must be safe for concurrent use, must return a non-nil
-// context and End, and must not keep the caller waiting: it is called on the
-// request path.
+// context and End, must not panic, and must not keep the caller waiting: it is
+// called on the request path. observe/observetest checks all of that.
 type Observer interface {
+	// Start reports that op starts now, under ctx.
 	Start(ctx context.Context, op Operation) (context.Context, End)
 }
 
@@ -74,10 +78,15 @@ type Role uint8
 
 // The roles.
 const (
+	// Internal operations stay within the process.
 	Internal Role = iota
+	// Server operations answer a call from elsewhere.
 	Server
+	// Client operations call something else and wait for its answer.
 	Client
+	// Producer operations send a message that someone handles later.
 	Producer
+	// Consumer operations handle a message.
 	Consumer
 )
 
@@ -102,12 +111,13 @@ type Operation struct {
 
 // Result tells how an operation ended. The zero Result is a success.
 type Result struct {
+	// Outcome classifies the end; [OutcomeOf] derives it from an error.
 	Outcome Outcome
 	// Err is for traces and logs; it never becomes a label.
 	Err error
 	// Values belong to Kind.EndLabels.
 	Values Values
-	// Amount counts what Kind.Amount names.
+	// Amount counts what Kind.Amount names; negative when it is not known.
 	Amount int64
 }
 
