@@ -68,21 +68,35 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf("session: "+format, args...))
-		}
-	}
+	var v violations
 	// Token times are whole seconds, so a shorter life would round to none.
-	check(c.AccessTTL >= time.Second, "AccessTTL %v: must be at least 1s", c.AccessTTL)
-	check(c.AccessTTL < c.RefreshTTL, "AccessTTL %v: must be shorter than RefreshTTL %v", c.AccessTTL, c.RefreshTTL)
-	check(c.RefreshTTL <= c.SessionTTL, "RefreshTTL %v: must not exceed SessionTTL %v", c.RefreshTTL, c.SessionTTL)
-	check(c.Grace > 0 && c.Grace <= time.Minute, "Grace %v: must be in (0, 1m]", c.Grace)
-	check(c.Leeway > 0 && c.Leeway <= time.Minute, "Leeway %v: must be in (0, 1m]", c.Leeway)
-	check(c.CacheTTL > 0 && c.CacheTTL <= time.Minute, "CacheTTL %v: must be in (0, 1m]", c.CacheTTL)
-	check(c.CacheSize > 0, "CacheSize %d: must be positive", c.CacheSize)
-	check(c.StoreTimeout > 0, "StoreTimeout %v: must be positive", c.StoreTimeout)
-	check(c.StoreTimeout <= max(c.CacheTTL, time.Second), "StoreTimeout %v: must not exceed CacheTTL %v or 1s", c.StoreTimeout, c.CacheTTL)
-	return errors.Join(errs...)
+	v.check(c.AccessTTL >= time.Second, "AccessTTL %v: must be at least 1s", c.AccessTTL)
+	v.check(c.AccessTTL < c.RefreshTTL, "AccessTTL %v: must be shorter than RefreshTTL %v", c.AccessTTL, c.RefreshTTL)
+	v.check(c.RefreshTTL <= c.SessionTTL, "RefreshTTL %v: must not exceed SessionTTL %v", c.RefreshTTL, c.SessionTTL)
+	v.check(c.Grace > 0 && c.Grace <= time.Minute, "Grace %v: must be in (0, 1m]", c.Grace)
+	v.check(c.Leeway > 0 && c.Leeway <= time.Minute, "Leeway %v: must be in (0, 1m]", c.Leeway)
+	v.checkCache(c.CacheTTL, c.CacheSize, c.StoreTimeout)
+	return errors.Join(v...)
+}
+
+// violations are what is wrong with a config.
+type violations []error
+
+func (v *violations) check(ok bool, format string, args ...any) {
+	if !ok {
+		*v = append(*v, fmt.Errorf("session: "+format, args...))
+	}
+}
+
+func (v *violations) checkCache(ttl time.Duration, size int, timeout time.Duration) {
+	v.check(ttl > 0 && ttl <= time.Minute, "CacheTTL %v: must be in (0, 1m]", ttl)
+	v.check(size > 0, "CacheSize %d: must be positive", size)
+	v.check(timeout > 0 && timeout <= max(ttl, time.Second), "StoreTimeout %v: must be positive, and at most CacheTTL %v or 1s", timeout, ttl)
+}
+
+func (c Config) bounds() bounds {
+	return bounds{
+		cacheTTL: c.CacheTTL, storeTimeout: c.StoreTimeout,
+		keepAlive: c.CacheTTL, keepDead: c.AccessTTL + c.Leeway, size: c.CacheSize,
+	}
 }

@@ -22,6 +22,8 @@ var (
 	ErrReused = errors.New("session: refresh token reused")
 	// ErrUnavailable: the store did not answer.
 	ErrUnavailable = errors.New("session: store unavailable")
+	// ErrTooLarge: the fields do not fit into a cookie. Nothing was changed.
+	ErrTooLarge = errors.New("session: too large for a cookie")
 )
 
 // isRefusal tells whether err is about the token, rather than about us.

@@ -30,7 +30,7 @@ var checkKind = observe.Kind{
 // ginx.Abort. Put it behind CORS, so that preflights and refusals carry their
 // headers.
 func (m *Manager) Login(rules ...*Rules) gin.HandlerFunc {
-	return loginCheck(rules, m.observer, Bearer, func(ctx context.Context, r *http.Request, token string, open time.Duration) (Claims, bool, error) {
+	return loginCheck(rules, m.settings.observer, Bearer, func(ctx context.Context, r *http.Request, token string, open time.Duration) (Claims, bool, error) {
 		return m.verify(ctx, token, r.UserAgent(), open)
 	})
 }
@@ -73,7 +73,7 @@ func outcome(token string, trusted bool, err error) observe.Outcome {
 	return observe.OutcomeOf(err)
 }
 
-func matchAny(rules []*Rules, method, route string) (access, time.Duration) {
+func matchAny(rules []*Rules, method, route string) (demand, time.Duration) {
 	var longest time.Duration
 	for _, rs := range rules {
 		demand, open := rs.match(method, route)

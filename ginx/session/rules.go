@@ -20,17 +20,17 @@ type Rule struct {
 	name    string
 	routes  []string
 	prefix  string
-	access  access
+	demand  demand
 	open    time.Duration
 	reads   bool
 	missing bool
 }
 
-// access is what a route demands. The zero access demands a login.
-type access uint8
+// demand is what a route demands. The zero demand is a login.
+type demand uint8
 
 const (
-	required access = iota
+	required demand = iota
 	optional
 	public
 )
@@ -38,27 +38,27 @@ const (
 // Public opens routes to everybody. Tokens are not looked at, so a handler never
 // sees claims there. Login, sign-up and the refresh of tokens belong here.
 func Public(routes ...string) Rule {
-	return Rule{name: "Public", routes: routes, access: public}
+	return Rule{name: "Public", routes: routes, demand: public}
 }
 
 // PublicPrefix opens the route with this template and all below it: "/oauth2"
 // covers "/oauth2/wechat/callback", but not "/oauth2x". It can't be "/".
 func PublicPrefix(prefix string) Rule {
-	return Rule{name: "PublicPrefix", prefix: prefix, access: public}
+	return Rule{name: "PublicPrefix", prefix: prefix, demand: public}
 }
 
 // PublicUnmatched lets requests through that match no route, to the router's own
 // answers for unknown routes and methods. Without it they need a login: a service
 // may do more in its NoRoute handler than to say 404.
 func PublicUnmatched() Rule {
-	return Rule{name: "PublicUnmatched", missing: true, access: public}
+	return Rule{name: "PublicUnmatched", missing: true, demand: public}
 }
 
 // Optional opens routes to everybody, and sets the claims of those who are
 // logged in. A token that is no longer good makes its bearer anonymous, and so
 // does a store that does not answer.
 func Optional(routes ...string) Rule {
-	return Rule{name: "Optional", routes: routes, access: optional}
+	return Rule{name: "Optional", routes: routes, demand: optional}
 }
 
 // FailOpenFor lets sessions through on the routes given while the store does not
@@ -88,11 +88,11 @@ func (e *RuleError) Error() string {
 // Rules is a checked set of rules. It is immutable. The zero Rules, like nil,
 // demand a login everywhere and fail closed.
 type Rules struct {
-	access   map[string]access
+	demands  map[string]demand
 	open     map[string]time.Duration
 	reads    time.Duration
 	prefixes []string
-	missing  access
+	missing  demand
 }
 
 // NewRules checks rules. The error joins a *RuleError for each violation: a route
@@ -100,7 +100,7 @@ type Rules struct {
 // open everything, two rules that say different things of one route, an outage
 // that is not positive or longer than a day.
 func NewRules(rules ...Rule) (*Rules, error) {
-	rs := &Rules{access: map[string]access{}, open: map[string]time.Duration{}}
+	rs := &Rules{demands: map[string]demand{}, open: map[string]time.Duration{}}
 	var errs []error
 	for _, r := range rules {
 		errs = append(errs, rs.add(r)...)
@@ -126,7 +126,7 @@ func (rs *Rules) add(r Rule) (errs []error) {
 			fail(r.prefix, reason)
 		}
 		rs.prefixes = append(rs.prefixes, prefix)
-	case r.access == required && (r.open <= 0 || r.open > 24*time.Hour):
+	case r.demand == required && (r.open <= 0 || r.open > 24*time.Hour):
 		fail(r.open.String(), "must be in (0, 24h]")
 	case r.reads:
 		rs.reads = r.open
@@ -137,14 +137,14 @@ func (rs *Rules) add(r Rule) (errs []error) {
 		if reason := badRoute(route); reason != "" {
 			fail(route, reason)
 		}
-		if r.access == required {
+		if r.demand == required {
 			rs.open[route] = r.open
 			continue
 		}
-		if was, ok := rs.access[route]; ok && was != r.access {
+		if was, ok := rs.demands[route]; ok && was != r.demand {
 			fail(route, "is both Public and Optional")
 		}
-		rs.access[route] = r.access
+		rs.demands[route] = r.demand
 	}
 	return errs
 }
@@ -179,7 +179,7 @@ func badPath(path string) string {
 
 // match tells what a request to route demands. The rule with a method beats the
 // one without, and a named route beats a prefix.
-func (rs *Rules) match(method, route string) (access, time.Duration) {
+func (rs *Rules) match(method, route string) (demand, time.Duration) {
 	if rs == nil {
 		return required, 0
 	}
@@ -190,7 +190,7 @@ func (rs *Rules) match(method, route string) (access, time.Duration) {
 	if !ok && (method == http.MethodGet || method == http.MethodHead) {
 		open = rs.reads
 	}
-	if a, ok := either(rs.access, method, route); ok {
+	if a, ok := either(rs.demands, method, route); ok {
 		return a, open
 	}
 	for _, prefix := range rs.prefixes {

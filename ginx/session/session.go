@@ -66,8 +66,8 @@ type Claims struct {
 	UserID int64
 	// SessionID names the session; it is safe to log, knowing it opens nothing.
 	SessionID string
-	// ExpiresAt is when the access token ends, or a server-side session unless
-	// it is used.
+	// ExpiresAt is when the access token ends. Server-side sessions have none:
+	// there it is EndsAt.
 	ExpiresAt time.Time
 	// EndsAt is the absolute end of the session, whatever is refreshed.
 	EndsAt time.Time
@@ -106,20 +106,31 @@ type Manager struct {
 	store    Store
 	access   *signer
 	refresh  *signer
-	live     *liveness
-	observer observe.Observer
+	live     *liveness[struct{}]
+	settings settings
 }
 
-// Option configures [New].
-type Option interface{ apply(*Manager) }
+// Option configures [New] and [NewServerSide].
+type Option interface{ apply(*settings) }
 
-type optionFunc func(*Manager)
+type settings struct{ observer observe.Observer }
 
-func (f optionFunc) apply(m *Manager) { f(m) }
+type optionFunc func(*settings)
 
-// WithObserver reports each login check of [Manager.Login] to o. Default: nobody.
+func (f optionFunc) apply(s *settings) { f(s) }
+
+// WithObserver reports each login check of the Login middleware to o. Default:
+// nobody.
 func WithObserver(o observe.Observer) Option {
-	return optionFunc(func(m *Manager) { m.observer = observe.OrNop(o) })
+	return optionFunc(func(s *settings) { s.observer = observe.OrNop(o) })
+}
+
+func newSettings(opts []Option) settings {
+	s := settings{observer: observe.Nop()}
+	for _, o := range opts {
+		o.apply(&s)
+	}
+	return s
 }
 
 // New returns a Manager. The error joins everything that is wrong with the keys
@@ -138,12 +149,9 @@ func New(store Store, keys Keys, cfg Config, opts ...Option) (*Manager, error) {
 		store:    store,
 		access:   newSigner(kindAccess, keys.Access, cfg),
 		refresh:  newSigner(kindRefresh, keys.Refresh, cfg),
-		live:     newLiveness(store, cfg),
-		observer: observe.Nop(),
+		settings: newSettings(opts),
 	}
-	for _, o := range opts {
-		o.apply(m)
-	}
+	m.live = newLiveness(cfg.bounds(), func(id string) string { return id }, m.alive)
 	return m, nil
 }
 
@@ -162,7 +170,7 @@ func (m *Manager) Issue(ctx context.Context, userID int64, userAgent string) (To
 	if err != nil {
 		return Tokens{}, refuse(err)
 	}
-	m.live.learn(p.Session, verdict{asked: now})
+	m.live.learn(p.Session, verdict[struct{}]{asked: now})
 	return m.mint(p, now)
 }
 
@@ -182,11 +190,11 @@ func (m *Manager) Refresh(ctx context.Context, refreshToken, userAgent string) (
 	})
 	if err != nil {
 		if errors.Is(err, ErrReused) || errors.Is(err, ErrRevoked) {
-			m.live.learn(p.Session, verdict{asked: time.Now(), dead: true})
+			m.live.bury(p.Session)
 		}
 		return Tokens{}, refuse(err)
 	}
-	m.live.learn(p.Session, verdict{asked: now})
+	m.live.learn(p.Session, verdict[struct{}]{asked: now})
 	return m.mint(p, now)
 }
 
@@ -198,7 +206,7 @@ func (m *Manager) Revoke(ctx context.Context, sessionID string) error {
 	if err != nil {
 		return refuse(err)
 	}
-	m.live.learn(sessionID, verdict{asked: time.Now(), dead: true})
+	m.live.bury(sessionID)
 	return nil
 }
 
@@ -219,11 +227,20 @@ func (m *Manager) verify(ctx context.Context, token, userAgent string, failOpen 
 	if err != nil {
 		return Claims{}, false, err
 	}
-	trusted, err := m.live.check(ctx, p.Session, failOpen)
+	_, trusted, err := m.live.check(ctx, p.Session, failOpen)
 	if err != nil {
 		return Claims{}, false, err
 	}
 	return p.claims(), trusted, nil
+}
+
+// alive asks the store.
+func (m *Manager) alive(ctx context.Context, id string) (none struct{}, _ error) {
+	alive, err := m.store.Alive(ctx, id)
+	if err == nil && !alive {
+		err = ErrRevoked
+	}
+	return none, err
 }
 
 // recordTTL is how long the store must remember the session: as long as the
