@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
 
+	"github.com/bulwark-go/bulwark/internal/faultproxy"
 	"github.com/bulwark-go/bulwark/internal/testenv"
 )
 
@@ -67,6 +68,21 @@ func TestRestartedRedisHasItsDataOrNot(t *testing.T) {
 	node.Stop()
 	node.StartEmpty()
 	require.ErrorIs(t, rdb.Get(ctx, "key").Err(), redis.Nil)
+}
+
+func TestRequestWhoseReplyIsHeldRunsTwice(t *testing.T) {
+	opts := testenv.RedisOptions(t)
+	proxy := testenv.Proxy(t, opts.Addr)
+	opts.Addr, opts.ReadTimeout, opts.MaxRetries = proxy.Addr(), 50*time.Millisecond, -1
+	opts.ContextTimeoutEnabled = true
+	rdb := redis.NewClient(opts)
+	defer func() { require.NoError(t, rdb.Close()) }()
+	require.NoError(t, rdb.Set(t.Context(), "count", 0, 0).Err())
+
+	proxy.Set(faultproxy.Fault{Down: faultproxy.Link{Hold: true}})
+	require.ErrorContains(t, rdb.Incr(t.Context(), "count").Err(), "timeout")
+	proxy.Heal()
+	require.EqualValues(t, 2, rdb.Incr(t.Context(), "count").Val())
 }
 
 type account struct {
