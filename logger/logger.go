@@ -6,12 +6,21 @@
 // a line is the [Core]'s business: logger/zaplog, logger/sloglog and
 // logger/zerologlog hand it to zap, slog and zerolog, logger/mask hides personal
 // data and secrets on the way, logger/loggertest records it for assertions.
+// [NewSampler] thins floods out, [NewAsync] keeps a slow sink away from requests,
+// [Levels] sets the level of each module while the service runs.
 //
 //	log := logger.New(mask.New(zaplog.New(zapLogger))).With(logger.String("svc", "webook"))
 //	log.Warn("sms limited", logger.String("phone", phone), logger.Err(err)) // phone leaves masked
 //
 // There is no Fatal and no Panic: a library does not end its caller's process,
 // and a process that ends inside a log call loses the lines not yet flushed.
+//
+// The same line reads the same over every back end. A key that is repeated within
+// one call appears once, with its last value ([KeepDuplicates] changes that); a
+// key given to [Logger.With] and again in a call appears twice, the call's value
+// last, which is the one that JSON readers take. With reads its fields at once:
+// what happens to their values later does not show. Control characters in a
+// message are escaped, so that no text can pretend to be a line of its own.
 //
 // What to log at which level:
 //
@@ -24,24 +33,13 @@ package logger
 
 import (
 	"context"
+	"runtime"
 	"time"
-)
-
-// Level is the severity of a line. The zero Level is LevelInfo, as in slog, whose
-// numbers these are, so that levels in between stay possible.
-type Level int8
-
-// The levels.
-const (
-	LevelDebug Level = -4
-	LevelInfo  Level = 0
-	LevelWarn  Level = 4
-	LevelError Level = 8
 )
 
 // Entry is a line without its fields.
 type Entry struct {
-	// Time is when the line was logged.
+	// Time is when the line was logged; a Core leaves a zero Time out.
 	Time  time.Time
 	Level Level
 	// Message is constant text; what varies belongs into fields.
@@ -54,16 +52,28 @@ type Entry struct {
 	TraceID, SpanID string
 }
 
+// Caller returns the place in the source behind PC; its PC is 0 without one.
+func (e Entry) Caller() runtime.Frame {
+	if e.PC == 0 {
+		return runtime.Frame{}
+	}
+	pcs := [1]uintptr{e.PC}
+	frame, _ := runtime.CallersFrames(pcs[:]).Next()
+	return frame
+}
+
 // Core is the back end of a Logger. Implementations must be safe for concurrent
-// use.
+// use. logger/loggertest has a suite that every Core should pass.
 type Core interface {
 	// Enabled tells whether lines of the level go anywhere. It is called for each
 	// line, before anything else is computed.
 	Enabled(Level) bool
 	// With returns a Core that adds fields to each line. It must copy what it
-	// keeps: the caller may reuse the slice.
+	// keeps, values included ([Field.Resolved] does that): the caller may reuse
+	// the slice and change what it points to.
 	With(fields []Field) Core
 	// Write writes one line. It must not keep or change fields, and never panics.
+	// It is not called below the enabled level; a Core need not ask again.
 	Write(e Entry, fields []Field)
 }
 
@@ -74,96 +84,123 @@ type TraceFunc func(context.Context) (traceID, spanID string)
 // Logger writes lines to a [Core]. It is a value: copy it freely. The zero Logger
 // discards everything. A Logger is safe for concurrent use.
 type Logger struct {
-	core   Core
-	trace  TraceFunc
-	module string
-	ids    [2]string
-}
-
-// Option configures [New].
-type Option interface{ apply(*Logger) }
-
-type optionFunc func(*Logger)
-
-func (f optionFunc) apply(l *Logger) { f(l) }
-
-// WithTrace sets how [Logger.Ctx] finds trace ids. Without it lines carry none.
-func WithTrace(f TraceFunc) Option {
-	return optionFunc(func(l *Logger) { l.trace = f })
+	front           *front
+	traceID, spanID string
 }
 
 // New returns a Logger over core; over nil it discards everything.
 func New(core Core, opts ...Option) Logger {
-	l := Logger{core: core}
-	for _, o := range opts {
-		o.apply(&l)
+	if core == nil {
+		return Logger{}
 	}
-	return l
+	f := &front{core: core}
+	for _, o := range opts {
+		o.apply(f)
+	}
+	if f.levels != nil {
+		f.level = f.levels.module("")
+	}
+	return Logger{front: f}
 }
 
 // Enabled tells whether a line of the level would be written.
-func (l Logger) Enabled(level Level) bool { return l.core != nil && l.core.Enabled(level) }
+func (l Logger) Enabled(level Level) bool { return l.front != nil && l.front.enabled(level) }
 
 // With returns a Logger that adds fields to each line.
 func (l Logger) With(fields ...Field) Logger {
-	if l.core != nil && len(fields) > 0 {
-		l.core = l.core.With(fields)
+	if l.front == nil || len(fields) == 0 {
+		return l
 	}
+	f := *l.front
+	f.core = f.with(fields)
+	l.front = &f
 	return l
 }
 
-// Ctx returns a Logger whose lines carry the trace and span id found in ctx.
+// Ctx returns a Logger whose lines carry the trace and span id found in ctx: by
+// the function given with [WithTrace], else as [ContextWithTrace] stored them.
 func (l Logger) Ctx(ctx context.Context) Logger {
-	if l.trace != nil && l.core != nil {
-		l.ids[0], l.ids[1] = l.trace(ctx)
+	if l.front == nil || ctx == nil {
+		return l
+	}
+	l.traceID, l.spanID = "", ""
+	if l.front.trace != nil {
+		l.traceID, l.spanID = l.front.trace(ctx)
+	}
+	if l.traceID == "" {
+		l.traceID, l.spanID = TraceFromContext(ctx)
 	}
 	return l
 }
 
-// Named returns a Logger for the module called name, such as "smsx".
+// Named returns a Logger for the module called name, such as "smsx" or
+// "smsx.aliyun". The name replaces an earlier one; it should come from code, not
+// from data.
 func (l Logger) Named(name string) Logger {
-	l.module = name
+	if l.front == nil {
+		return l
+	}
+	f := *l.front
+	f.module = name
+	if f.levels != nil {
+		f.level = f.levels.module(name)
+	}
+	l.front = &f
 	return l
 }
 
 // Log writes a line at a level that is only known at run time.
-func (l Logger) Log(level Level, msg string, fields ...Field) {
-	if l.Enabled(level) {
-		l.write(level, msg, fields)
-	}
-}
+func (l Logger) Log(level Level, msg string, fields ...Field) { l.log(level, msg, fields) }
 
 // Debug writes a line that a developer wants while looking for a fault.
-func (l Logger) Debug(msg string, fields ...Field) {
-	if l.Enabled(LevelDebug) {
-		l.write(LevelDebug, msg, fields)
-	}
-}
+func (l Logger) Debug(msg string, fields ...Field) { l.log(LevelDebug, msg, fields) }
 
 // Info writes a line that an operator wants in calm times.
-func (l Logger) Info(msg string, fields ...Field) {
-	if l.Enabled(LevelInfo) {
-		l.write(LevelInfo, msg, fields)
-	}
-}
+func (l Logger) Info(msg string, fields ...Field) { l.log(LevelInfo, msg, fields) }
 
 // Warn writes a line about something tolerable that should be watched.
-func (l Logger) Warn(msg string, fields ...Field) {
-	if l.Enabled(LevelWarn) {
-		l.write(LevelWarn, msg, fields)
-	}
-}
+func (l Logger) Warn(msg string, fields ...Field) { l.log(LevelWarn, msg, fields) }
 
 // Error writes a line about something that should be impossible.
-func (l Logger) Error(msg string, fields ...Field) {
-	if l.Enabled(LevelError) {
-		l.write(LevelError, msg, fields)
+func (l Logger) Error(msg string, fields ...Field) { l.log(LevelError, msg, fields) }
+
+// LogEntry writes a line whose time, caller and ids another logging API already
+// knows: it is for bridges, such as sloglog's handler. An empty Module, TraceID or
+// SpanID is filled in from l; Time and PC stay as given.
+func (l Logger) LogEntry(e Entry, fields ...Field) {
+	if !l.Enabled(e.Level) {
+		return
 	}
+	if e.Module == "" {
+		e.Module = l.front.module
+	}
+	if e.TraceID == "" {
+		e.TraceID, e.SpanID = l.traceID, l.spanID
+	}
+	l.front.write(&e, fields)
 }
 
-func (l Logger) write(level Level, msg string, fields []Field) {
-	l.core.Write(Entry{
-		Time: time.Now(), Level: level, Message: msg, Module: l.module,
-		TraceID: l.ids[0], SpanID: l.ids[1],
-	}, fields)
+// log must stay a plain call with the level test inside, so that the methods
+// above are inlined, and must not let fields escape, so that a caller's variadic
+// slice stays on its stack.
+func (l Logger) log(level Level, msg string, fields []Field) {
+	if !l.Enabled(level) {
+		return
+	}
+	e := Entry{
+		Time: time.Now(), Level: level, Message: msg, Module: l.front.module,
+		TraceID: l.traceID, SpanID: l.spanID,
+	}
+	if l.front.caller {
+		e.PC = callerPC()
+	}
+	l.front.write(&e, fields)
+}
+
+// callerPC returns the program counter of the call to the exported method: above
+// runtime.Callers, callerPC, log and the method itself.
+func callerPC() uintptr {
+	var pcs [1]uintptr
+	runtime.Callers(4, pcs[:])
+	return pcs[0]
 }
