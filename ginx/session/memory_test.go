@@ -3,9 +3,8 @@ package session_test
 import (
 	"crypto/rand"
 	"testing"
-	"time"
-
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
