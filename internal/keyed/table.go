@@ -40,7 +40,7 @@ const (
 // safe for concurrent use through its shards' locks.
 type Table[V any] struct {
 	seed   maphash.Seed
-	until  func(*V) int64
+	until  func(shard int, v *V) int64
 	full   Full
 	mask   uint64
 	shards []Shard[V]
@@ -48,9 +48,9 @@ type Table[V any] struct {
 
 // NewTable returns an empty Table. It holds at most capacity keys, and, since the
 // shards fill a little unevenly, may be full from nine tenths of that on. until
-// tells when a value becomes idle, math.MaxInt64 for not in sight; it is called
-// with the shard locked.
-func NewTable[V any](capacity int, full Full, until func(*V) int64) (*Table[V], error) {
+// tells when a value in a shard becomes idle, math.MaxInt64 for not in sight; it is
+// called with the shard locked.
+func NewTable[V any](capacity int, full Full, until func(shard int, v *V) int64) (*Table[V], error) {
 	if capacity < 1 {
 		return nil, fmt.Errorf("keyed: capacity %d: must be at least 1", capacity)
 	}
@@ -210,7 +210,7 @@ func (s *Shard[V]) purge(now int64) {
 	earliest, pinned := int64(math.MaxInt64), false
 	for i := 0; i < len(s.slots); {
 		if s.slots[i].hash != 0 {
-			until := s.table.until(&s.slots[i].value)
+			until := s.table.until(s.Index, &s.slots[i].value)
 			if until <= now {
 				s.remove(i) // may pull another key to i: look again
 				continue
@@ -232,7 +232,7 @@ func (s *Shard[V]) evictNear(h uint64) bool {
 			continue
 		}
 		seen++
-		if until := s.table.until(&s.slots[i].value); until < bestUntil {
+		if until := s.table.until(s.Index, &s.slots[i].value); until < bestUntil {
 			best, bestUntil = i, until
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func newTable(t require.TestingT, capacity int, full keyed.Full) *keyed.Table[int64] {
-	table, err := keyed.NewTable(capacity, full, func(v *int64) int64 { return *v })
+	table, err := keyed.NewTable(capacity, full, func(_ int, v *int64) int64 { return *v })
 	require.NoError(t, err)
 	return table
 }
@@ -111,7 +111,7 @@ func TestPinnedValuesAreNeverEvicted(t *testing.T) {
 
 func TestAFloodOfNewKeysSearchesAFullTableSeldom(t *testing.T) {
 	looked := 0
-	table, err := keyed.NewTable(1000, keyed.Refuse, func(v *int64) int64 { looked++; return *v })
+	table, err := keyed.NewTable(1000, keyed.Refuse, func(_ int, v *int64) int64 { looked++; return *v })
 	require.NoError(t, err)
 	for i := range 1000 {
 		require.True(t, put(table, strconv.Itoa(i), 0, 1e9))
@@ -158,6 +158,6 @@ func heap() int64 {
 }
 
 func TestNewTableRefusesAnEmptyCapacity(t *testing.T) {
-	_, err := keyed.NewTable(0, keyed.Refuse, func(*int) int64 { return 0 })
+	_, err := keyed.NewTable(0, keyed.Refuse, func(int, *int) int64 { return 0 })
 	require.ErrorContains(t, err, "capacity 0")
 }
