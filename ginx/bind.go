@@ -18,9 +18,11 @@ const (
 // input fills and checks values of one request type. What can be known from the
 // type is worked out once, when the route is set up.
 type input[Req any] struct {
-	mode   bodyMode
-	typ    reflect.Type // Req without its pointers
-	fields []field
+	mode bodyMode
+	typ  reflect.Type // Req without its pointers
+	// pointer is set when Req has any: a body of null must not leave it nil.
+	pointer bool
+	fields  []field
 	// broken is a mistake in the type itself. A wrapper can not return it, so
 	// each request answers a system error with it in the log.
 	broken error
@@ -29,7 +31,7 @@ type input[Req any] struct {
 func newInput[Req any](mode bodyMode) *input[Req] {
 	in := &input[Req]{mode: mode, typ: reflect.TypeFor[Req]()}
 	for in.typ.Kind() == reflect.Pointer {
-		in.typ = in.typ.Elem()
+		in.typ, in.pointer = in.typ.Elem(), true
 	}
 	if in.typ.Kind() != reflect.Struct {
 		return in
@@ -50,7 +52,7 @@ func (in *input[Req]) bind(c *gin.Context, req *Req) error {
 			return err
 		}
 	}
-	if len(in.fields) > 0 {
+	if len(in.fields) > 0 || in.pointer {
 		v := settle(reflect.ValueOf(req).Elem())
 		for i := range in.fields {
 			if err := in.fields[i].set(c, v); err != nil {

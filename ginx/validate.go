@@ -13,8 +13,12 @@ import (
 // selfChecking is implemented by request types with rules that tags can't say.
 type selfChecking interface{ Validate() error }
 
-// maxProblems bounds the message for a body with very many mistakes.
-const maxProblems = 8
+// The bounds of the message for a body with very many mistakes, or with map keys
+// of a megabyte.
+const (
+	maxProblems   = 8
+	maxFieldBytes = 128
+)
 
 // check runs gin's validator and the request's own Validate.
 func check[Req any](req *Req, t reflect.Type) error {
@@ -71,7 +75,7 @@ func tagError(err error, t reflect.Type) error {
 	}
 	var problems []string
 	for _, f := range failed[:min(len(failed), maxProblems)] {
-		problems = append(problems, clientPath(t, f.StructNamespace())+" "+problemOf(f))
+		problems = append(problems, bounded(clientPath(t, f.StructNamespace()), maxFieldBytes)+" "+problemOf(f))
 	}
 	return badRequest(prefix+strings.Join(problems, "; "), err)
 }
