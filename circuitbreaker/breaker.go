@@ -1,0 +1,272 @@
+package circuitbreaker
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
+)
+
+// Breaker is a circuit breaker for one target. Create it with [New] or take it
+// from a [Group]. It is safe for concurrent use.
+type Breaker struct {
+	key string // in its Group; else ""
+	// view is what callers go by without a lock. It is replaced under mu whenever
+	// the machine begins a generation.
+	view atomic.Pointer[view]
+
+	mu      sync.Mutex
+	machine machine
+}
+
+// askEvery is how often detectors are asked as time passes: far below any time
+// that people can tell, far above what asking costs.
+const askEvery = 10 * time.Millisecond
+
+// New returns a closed breaker. The error names each setting that is missing or
+// out of range.
+func New(cfg Config, opts ...Option) (*Breaker, error) {
+	set, err := newSettings(cfg, opts)
+	if err != nil {
+		return nil, err
+	}
+	return newBreaker("", set), nil
+}
+
+func newBreaker(key string, set *settings) *Breaker {
+	b := &Breaker{key: key, machine: machine{set: set}}
+	b.machine.begin()
+	b.publish()
+	return b
+}
+
+// Allow admits a call, or refuses it with an [*OpenError]. The ticket must be
+// ended; one of a probe that is not counts as failed after [Config.Lease].
+func (b *Breaker) Allow() (Ticket, error) {
+	v := b.view.Load()
+	switch v.route {
+	case pass:
+		s := v.shard()
+		if v.timed && s.turn() {
+			return b.begin(v, s)
+		}
+		return Ticket{shard: s}, nil
+	case refuse:
+		return Ticket{}, v.refusal
+	case ignore:
+		return Ticket{shard: &v.first, kind: bypass}, nil
+	default:
+		return b.decide()
+	}
+}
+
+// begin returns a ticket that knows when it began.
+func (b *Breaker) begin(v *view, s *shard) (Ticket, error) {
+	start := max(v.set.now(), 1)
+	if v.set.watch && !b.watched(v, start) {
+		return b.Allow()
+	}
+	return Ticket{shard: s, start: start}, nil
+}
+
+// watched tells the detectors of a call that begins, and asks them if it is time. It
+// reports whether the view still stands.
+func (b *Breaker) watched(v *view, start time.Duration) bool {
+	b.mu.Lock()
+	defer b.unlock()
+	if r := b.machine.recovery(); b.view.Load() == v && start >= r.nextAsk {
+		r.nextAsk = start + askEvery
+		b.judge(start)
+		b.publish()
+	}
+	if b.view.Load() != v {
+		return false
+	}
+	b.machine.watch(start)
+	return true
+}
+
+// decide asks the machine, for states in which each call matters.
+func (b *Breaker) decide() (Ticket, error) {
+	b.mu.Lock()
+	defer b.unlock()
+	m := &b.machine
+	now := m.set.now()
+	k, id, ok := m.admit(now)
+	b.publish()
+	v := b.view.Load()
+	switch {
+	case ok:
+		if k == normal {
+			m.watch(max(now, 1))
+		}
+		return Ticket{shard: &v.first, kind: k, id: id, start: max(now, 1)}, nil
+	case v.route == ask && m.mode == Shadow:
+		m.recovery().counts.shadowed++
+		return Ticket{shard: &v.first, kind: bypass}, nil
+	case v.route == ask:
+		v.refusal = b.refusal(v)
+	}
+	return Ticket{}, v.refusal
+}
+
+// settle takes the result of a ticket whose end the shard alone could not take.
+func (b *Breaker) settle(t *Ticket, e ending) {
+	v := t.shard.view
+	b.mu.Lock()
+	defer b.unlock()
+	now := b.machine.set.now()
+	if b.view.Load() != v {
+		b.machine.recovery().counts.stale++
+		return
+	}
+	if e.outcome == Failure && e.leaveAlone > 0 {
+		r := b.machine.recovery()
+		r.hint = max(r.hint, now+min(e.leaveAlone, longest))
+	}
+	call := detect.Call{At: now, Latency: detect.Untimed}
+	if t.start > 0 {
+		call.Latency = now - t.start
+	}
+	ask := false
+	if t.kind == normal {
+		if t.start > 0 {
+			b.machine.unwatch(t.start)
+		}
+		ask = b.gathered(t.shard, now)
+		t.shard.pace(now)
+	}
+	if b.machine.hear(t.kind, t.id, e.outcome, call) || ask {
+		b.judge(now)
+	}
+	b.machine.tick(now)
+}
+
+// gathered hands over the successes that a shard has put aside.
+func (b *Breaker) gathered(s *shard, now time.Duration) (ask bool) {
+	n := s.pending.Swap(0)
+	if n == 0 {
+		return false
+	}
+	return b.machine.hear(normal, 0, Success, detect.Call{At: now, Latency: detect.Untimed, Successes: n})
+}
+
+// judge opens the breaker if the detectors say so, after all shards have handed
+// over what speaks for the other side.
+func (b *Breaker) judge(now time.Duration) {
+	for _, d := range b.machine.detectors {
+		if _, ill := d.Ill(now); ill {
+			b.view.Load().each(func(s *shard) { b.gathered(s, now) })
+			b.machine.ask(now)
+			return
+		}
+	}
+}
+
+// State returns where the breaker stands now; time that has passed counts even if
+// nobody called. In a forced mode it is what the breaker goes by once the mode ends.
+func (b *Breaker) State() State {
+	b.mu.Lock()
+	defer b.unlock()
+	b.machine.tick(b.machine.set.now())
+	return b.machine.state
+}
+
+// SetMode makes the breaker automatic, forced open, forced closed or a shadow. It
+// returns an error for a mode out of range.
+func (b *Breaker) SetMode(mode Mode) error {
+	if err := mode.check(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.unlock()
+	now := b.machine.set.now()
+	b.machine.tick(now)
+	b.machine.setMode(mode, now)
+	return nil
+}
+
+// Update replaces settings and detectors while the breaker runs; clock, classifier,
+// jitter and listeners stay. Without detectors it has the default ones. The state
+// stays as it is, and calls under way no longer count. A config that New would
+// refuse is refused with the same error, and the old settings stay. The name cannot
+// change: cfg's must be empty or the same.
+func (b *Breaker) Update(cfg Config, detectors ...detect.Spec) error {
+	b.mu.Lock()
+	old := b.machine.set
+	b.mu.Unlock()
+	set, err := old.updated(cfg, detectors)
+	if err != nil {
+		return err
+	}
+	b.replace(set)
+	return nil
+}
+
+func (b *Breaker) replace(set *settings) {
+	b.mu.Lock()
+	defer b.unlock()
+	now := set.now()
+	b.machine.tick(now)
+	b.machine.replace(set, now)
+}
+
+// Run keeps transitions on time that otherwise happen when somebody next calls or
+// asks: the steps of a ramp and the lease of probes. It returns ctx's error once
+// ctx ends. It is for those who want events on time without traffic; nothing else
+// depends on it.
+func (b *Breaker) Run(ctx context.Context) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+			b.State()
+		}
+	}
+}
+
+// unlock publishes what changed, releases mu and calls the listeners.
+func (b *Breaker) unlock() {
+	b.publish()
+	r := b.machine.rec
+	if r == nil || len(r.events) == 0 || r.dispatching {
+		b.mu.Unlock()
+		return
+	}
+	b.dispatch(r)
+}
+
+// watch and unwatch tell the detectors that follow calls while they run.
+func (m *machine) watch(at time.Duration) {
+	if !m.set.watch {
+		return
+	}
+	for _, d := range m.detectors {
+		if w, ok := d.(detect.Watcher); ok {
+			w.Begin(at)
+		}
+	}
+}
+
+func (m *machine) unwatch(began time.Duration) {
+	if !m.set.watch {
+		return
+	}
+	for _, d := range m.detectors {
+		if w, ok := d.(detect.Watcher); ok {
+			w.End(began)
+		}
+	}
+}
+
+// misuse counts a ticket that was ended again.
+func (b *Breaker) misuse() {
+	b.mu.Lock()
+	defer b.unlock()
+	b.machine.recovery().counts.misused++
+}

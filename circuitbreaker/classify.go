@@ -1,0 +1,52 @@
+package circuitbreaker
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Classifier decides how the error of a call counts. ctx is the context the call
+// ran under.
+type Classifier func(ctx context.Context, err error) Outcome
+
+// Classify is the default [Classifier]:
+//
+//   - nil is a Success;
+//   - an error is Neutral when ctx was cancelled, whatever the error says: then the
+//     caller gave up, be it a user, a failed sibling or a won hedge;
+//   - an error that wraps [context.Canceled] or [ErrOpen] is Neutral: no answer was
+//     waited for, or no call was made;
+//   - any other error is a Failure, deadlines and time-outs included.
+//
+// An error that only reads like "context canceled", under a context that lives, is
+// a Failure: it came from the other side.
+func Classify(ctx context.Context, err error) Outcome {
+	switch {
+	case err == nil:
+		return Success
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled), errors.Is(err, ErrOpen):
+		return Neutral
+	default:
+		return Failure
+	}
+}
+
+// judge classifies err, and lets a caller's own hurry pass.
+func (s *settings) judge(ctx context.Context, err error, hurried bool) Outcome {
+	outcome := s.classify(ctx, err)
+	if outcome == Failure && hurried && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return Neutral
+	}
+	return outcome
+}
+
+// retryAfter finds the time that the other side asked to be left alone for in err:
+// that of an error with a RetryAfter method. 0 is none.
+func retryAfter(err error) time.Duration {
+	var asked interface{ RetryAfter() time.Duration }
+	if errors.As(err, &asked) {
+		return max(asked.RetryAfter(), 0)
+	}
+	return 0
+}

@@ -1,0 +1,73 @@
+package rolling_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/bulwark-go/bulwark/internal/rolling"
+)
+
+func TestTotalsForgetWhatIsOlderThanTheSpan(t *testing.T) {
+	w := rolling.New(10 * time.Second)
+	w.Add(0, 3, 1)
+	good, bad := w.Totals(9999 * time.Millisecond)
+	require.Equal(t, [2]uint64{3, 1}, [2]uint64{good, bad})
+	good, bad = w.Totals(10 * time.Second)
+	require.Equal(t, [2]uint64{0, 0}, [2]uint64{good, bad})
+}
+
+func TestAFullSliceStaysFull(t *testing.T) {
+	w := rolling.New(time.Second)
+	w.Add(0, math.MaxUint32, 0)
+	w.Add(0, 5, 0)
+	good, _ := w.Totals(0)
+	require.EqualValues(t, uint32(math.MaxUint32), good)
+}
+
+func TestALateEventCountsInTheNewestSlice(t *testing.T) {
+	w := rolling.New(10 * time.Second)
+	w.Add(30*time.Second, 1, 0)
+	w.Add(5*time.Second, 0, 1)
+	good, bad := w.Totals(30 * time.Second)
+	require.Equal(t, [2]uint64{1, 1}, [2]uint64{good, bad})
+	require.Equal(t, 10*time.Second, w.Span())
+}
+
+// event is what the naive model remembers: everything.
+type event struct {
+	at        time.Duration
+	good, bad uint32
+}
+
+func TestWindowAgreesWithAListOfAllEvents(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		width := time.Duration(rapid.IntRange(1, 50).Draw(t, "width"))
+		w := rolling.New(width * rolling.Buckets)
+		var all []event
+		var now time.Duration
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			now += time.Duration(rapid.IntRange(0, int(width)*4).Draw(t, "pause"))
+			e := event{now, uint32(rapid.IntRange(0, 9).Draw(t, "good")), uint32(rapid.IntRange(0, 9).Draw(t, "bad"))}
+			w.Add(e.at, e.good, e.bad)
+			all = append(all, e)
+			good, bad := w.Totals(now)
+			wantGood, wantBad := recent(all, now, width)
+			require.Equal(t, [2]uint64{wantGood, wantBad}, [2]uint64{good, bad})
+		}
+	})
+}
+
+// recent sums the events of the current slice and the nine before it.
+func recent(all []event, now, width time.Duration) (good, bad uint64) {
+	for _, e := range all {
+		if e.at/width > now/width-rolling.Buckets {
+			good += uint64(e.good)
+			bad += uint64(e.bad)
+		}
+	}
+	return good, bad
+}
