@@ -63,17 +63,26 @@ func newLiveness[V any](b bounds, key func(string) string, fetch func(context.Co
 	}
 }
 
+// source tells where a verdict comes from. The zero source is the store.
+type source uint8
+
+const (
+	asked source = iota
+	remembered
+	trusted
+)
+
 // check returns what is stored with a living session. When the store does not
 // answer and less than failOpen has passed since it last did, a session that is
 // not known to be dead is taken on trust, with the value last seen, if any.
-func (l *liveness[V]) check(ctx context.Context, id string, failOpen time.Duration) (value V, trusted bool, err error) {
+func (l *liveness[V]) check(ctx context.Context, id string, failOpen time.Duration) (value V, from source, err error) {
 	now, key := time.Now(), l.key(id)
 	l.mu.RLock()
 	v, ok := l.known.get(key, now)
 	away := l.failed.After(l.contact) && now.Sub(l.failed) < l.bounds.cacheTTL
 	l.mu.RUnlock()
 	if ok && now.Sub(v.asked) < l.bounds.cacheTTL {
-		return v.value, false, v.err()
+		return v.value, remembered, v.err()
 	}
 	if failOpen > 0 && away {
 		// Reads need not all wait for a store that just failed to answer.
@@ -83,21 +92,21 @@ func (l *liveness[V]) check(ctx context.Context, id string, failOpen time.Durati
 	if failOpen > 0 && errors.Is(err, ErrUnavailable) {
 		return l.trust(key, failOpen, err)
 	}
-	return value, false, err
+	return value, asked, err
 }
 
-func (l *liveness[V]) trust(key string, failOpen time.Duration, err error) (value V, trusted bool, _ error) {
+func (l *liveness[V]) trust(key string, failOpen time.Duration, err error) (value V, from source, _ error) {
 	now := time.Now()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	v, _ := l.known.get(key, now)
 	if v.dead {
-		return value, false, ErrRevoked
+		return value, remembered, ErrRevoked
 	}
 	if l.contact.IsZero() || now.Sub(l.contact) >= failOpen {
-		return value, false, err
+		return value, asked, err
 	}
-	return v.value, true, nil
+	return v.value, trusted, nil
 }
 
 // ask puts the question to the store, or waits for the answer to the same
@@ -134,26 +143,26 @@ func (l *liveness[V]) fly(ctx context.Context, id, key string, f *flight[V]) {
 		l.mu.Unlock()
 		close(f.done)
 	}()
-	asked := time.Now()
+	began := time.Now()
 	f.err = l.call(ctx, func(ctx context.Context) (err error) {
 		f.value, err = l.fetch(ctx, id)
 		return err
 	})
-	switch took := time.Since(asked); {
+	switch took := time.Since(began); {
 	case f.err == nil && took > l.bounds.storeTimeout:
 		// A logout may have overtaken this answer.
 		f.err = fmt.Errorf("%w: the answer took %v", ErrUnavailable, took)
 	case f.err == nil:
-		l.learn(id, verdict[V]{value: f.value, asked: asked})
+		l.learn(id, verdict[V]{value: f.value, asked: began})
 	case errors.Is(f.err, ErrRevoked):
-		l.learn(id, verdict[V]{dead: true, asked: asked})
+		l.learn(id, verdict[V]{dead: true, asked: began})
 	}
 }
 
 // call runs one call of the store under its time-out and tells the store's
 // failures from its answers and from the caller's own cancellation.
 func (l *liveness[V]) call(ctx context.Context, f func(context.Context) error) error {
-	asked := time.Now()
+	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, l.bounds.storeTimeout)
 	defer cancel()
 	err := f(limited)
@@ -164,10 +173,10 @@ func (l *liveness[V]) call(ctx context.Context, f func(context.Context) error) e
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if answered {
-		l.contact = later(l.contact, asked)
+		l.contact = later(l.contact, began)
 		return err
 	}
-	l.failed = later(l.failed, asked)
+	l.failed = later(l.failed, began)
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 

@@ -48,8 +48,8 @@ func loginCheck(rules []*Rules, o observe.Observer, find func(*http.Request) str
 		}
 		ctx, end := o.Start(c.Request.Context(), observe.Operation{Kind: &checkKind})
 		token := find(c.Request)
-		claims, trusted, err := verify(ctx, c.Request, token, open)
-		end(observe.Result{Outcome: outcome(token, trusted, err), Err: err})
+		claims, onTrust, err := verify(ctx, c.Request, token, open)
+		end(observe.Result{Outcome: outcome(token, onTrust, err), Err: err})
 		if err == nil {
 			ginx.SetClaims(c, claims)
 			ginx.SetUser(c, strconv.FormatInt(claims.UserID, 10))
@@ -61,9 +61,9 @@ func loginCheck(rules []*Rules, o observe.Observer, find func(*http.Request) str
 	}
 }
 
-func outcome(token string, trusted bool, err error) observe.Outcome {
+func outcome(token string, onTrust bool, err error) observe.Outcome {
 	switch {
-	case err == nil && trusted:
+	case err == nil && onTrust:
 		return observe.Degraded
 	case token == "":
 		return observe.Skipped

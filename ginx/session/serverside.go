@@ -137,20 +137,21 @@ func (x *Session) verify(ctx context.Context, failOpen time.Duration) (Claims, b
 	if x.ref == "" {
 		return Claims{}, false, ErrMissing
 	}
-	r, trusted, err := x.owner.live.check(ctx, x.ref, failOpen)
+	r, from, err := x.owner.live.check(ctx, x.ref, failOpen)
 	switch {
 	case err != nil:
 		return Claims{}, false, err
-	case trusted && r.ID == "":
+	case from == trusted && r.ID == "":
 		return Claims{}, false, fmt.Errorf("%w: and the session is not known here", ErrUnavailable)
 	case !time.Now().Before(r.EndsAt):
 		return Claims{}, false, ErrExpired
 	}
+	r.Extended = r.Extended && from == asked // the others were told when it was
 	x.adopt(r)
 	if r.UserID == 0 {
-		return Claims{}, trusted, ErrMissing
+		return Claims{}, false, ErrMissing
 	}
-	return r.claims(), trusted, nil
+	return r.claims(), from == trusted, nil
 }
 
 func (r Record) claims() Claims {

@@ -227,11 +227,11 @@ func (m *Manager) verify(ctx context.Context, token, userAgent string, failOpen 
 	if err != nil {
 		return Claims{}, false, err
 	}
-	_, trusted, err := m.live.check(ctx, p.Session, failOpen)
+	_, from, err := m.live.check(ctx, p.Session, failOpen)
 	if err != nil {
 		return Claims{}, false, err
 	}
-	return p.claims(), trusted, nil
+	return p.claims(), from == trusted, nil
 }
 
 // alive asks the store.
