@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/logger/mask"
 	"github.com/gin-gonic/gin"
 )
 
@@ -196,7 +197,7 @@ func (v *visit) write(c *gin.Context, log logger.Logger, level logger.Level, sta
 	fields := append(room[:0],
 		logger.String("method", bounded(c.Request.Method, maxMethodBytes)),
 		logger.String("route", route),
-		logger.String("path", maskText(bounded(v.path, v.pathBytes))),
+		logger.String("path", mask.String(bounded(v.path, v.pathBytes))),
 		logger.Int("status", status),
 		logger.Duration("duration", time.Since(v.start)),
 		logger.String("ip", c.ClientIP()),
@@ -214,12 +215,12 @@ func (v *visit) write(c *gin.Context, log logger.Logger, level logger.Level, sta
 	}
 	for _, h := range v.headers {
 		if value := c.Request.Header.Get(h.name); value != "" {
-			fields = append(fields, logger.String(h.key, maskValue(h.name, bounded(value, maxHeaderBytes))))
+			fields = append(fields, logger.String(h.key, mask.Value(h.name, bounded(value, maxHeaderBytes))))
 		}
 	}
 	fields = append(fields, v.bodies()...)
 	if err != nil {
-		fields = append(fields, logger.String("error", maskText(bounded(err.Error(), maxErrorBytes))))
+		fields = append(fields, logger.String("error", mask.String(bounded(err.Error(), maxErrorBytes))))
 		fields = appendStack(fields, err)
 	}
 	log.Log(level, "http request", fields...)

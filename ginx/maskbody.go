@@ -5,20 +5,21 @@ import (
 	stdjson "encoding/json"
 	"net/url"
 	"strings"
-)
+	"unicode/utf8"
 
-const hiddenValue = "***"
+	"github.com/bulwark-go/bulwark/logger/mask"
+)
 
 // maskBody hides secrets in the beginning of a body. The body may be cut
 // anywhere, so it is scanned, not parsed.
 func maskBody(media string, body []byte) string {
 	switch {
 	case media == "application/json" || strings.HasSuffix(media, "+json"):
-		return maskText(maskJSON(body))
+		return mask.String(maskJSON(body))
 	case media == "application/x-www-form-urlencoded":
 		return maskForm(string(body))
 	default:
-		return maskText(string(body))
+		return mask.String(string(body))
 	}
 }
 
@@ -38,11 +39,11 @@ func maskJSON(b []byte) string {
 		out.Write(text)
 		b = rest
 		after := bytes.TrimLeft(rest, " \t\r\n")
-		if len(after) == 0 || after[0] != ':' || !secretKey(unquote(text)) {
+		if len(after) == 0 || after[0] != ':' || !mask.Key(unquote(text)) {
 			continue
 		}
 		value := bytes.TrimLeft(after[1:], " \t\r\n")
-		out.WriteString(`:"` + hiddenValue + `"`)
+		out.WriteString(`:"` + mask.Text + `"`)
 		b = value[valueEnd(value):]
 	}
 	return out.String()
@@ -111,7 +112,7 @@ func maskForm(body string) string {
 			continue
 		}
 		out.WriteByte('=')
-		out.WriteString(maskValue(key, value))
+		out.WriteString(mask.Value(key, value))
 	}
 	return out.String()
 }
@@ -121,4 +122,19 @@ func unescaped(s string) string {
 		return plain
 	}
 	return s
+}
+
+// maskID leaves of a user id what tells two users of a log apart, and of a short
+// one nothing. A phone number or an e-mail address that serves as id is masked
+// as such.
+func maskID(id string) string {
+	const shown = 2
+	if masked := mask.String(id); masked != id {
+		return masked
+	}
+	if utf8.RuneCountInString(id) < 3*shown {
+		return "***"
+	}
+	runes := []rune(bounded(id, 64))
+	return string(runes[:shown]) + "***" + string(runes[len(runes)-shown:])
 }
