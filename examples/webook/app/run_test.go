@@ -1,0 +1,179 @@
+package app_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulwark-go/bulwark/examples/webook/app"
+	"github.com/bulwark-go/bulwark/examples/webook/config"
+)
+
+func TestOneTraceIDJoinsTheLinesOfARequest(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Log.Level = "debug"
+	i := start(t, cfg)
+	token := i.login(t, "ann@example.com").access()
+
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, i.URL()+"/users/profile", nil)
+	require.NoError(t, err)
+	req.Header.Set("User-Agent", agent)
+	req.Header.Set("Authorization", "Bearer "+token)
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	req.Header.Set("traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+	require.Zero(t, send(t, req).Code)
+	require.NoError(t, i.stop())
+
+	byMessage := map[string]line{}
+	for _, line := range i.log.all(t, "") {
+		if line["trace_id"] == trace {
+			byMessage[line["msg"].(string)] = line
+		}
+	}
+	require.Contains(t, byMessage, requestLine, "gin's line has the caller's trace")
+	require.Contains(t, byMessage, "sql", "and so has SQL's")
+	require.Contains(t, byMessage["sql"]["sql"], "users")
+	require.Equal(t, "/users/profile", byMessage[requestLine]["route"])
+
+	for _, line := range i.log.all(t, requestLine) {
+		require.Regexp(t, regexp.MustCompile("^[0-9a-f]{32}$"), line["trace_id"], "without a caller's trace we make one")
+	}
+}
+
+func TestMetricsCountRequestsStatementsAndTheProcess(t *testing.T) {
+	i := start(t, testConfig(t))
+	token := i.login(t, "ann@example.com").access()
+	i.call(t, http.MethodGet, "/users/profile", token, "")
+	i.call(t, http.MethodGet, "/users/profile", "", "")
+	for _, path := range []string{"/a", "/b", "/c"} {
+		i.call(t, http.MethodGet, path, "", "")
+	}
+	status, metrics := get(t, i.MetricsURL()+"/metrics")
+	require.Equal(t, http.StatusOK, status)
+	for _, want := range []string{
+		`webook_http_server_request_duration_seconds_count{code="0",method="GET",outcome="ok",route="/users/profile",status="2xx"} 1`,
+		`webook_http_server_request_duration_seconds_count{code="4",method="GET",outcome="ok",route="/users/profile",status="4xx"} 1`,
+		`webook_http_server_request_duration_seconds_count{code="4",method="other",outcome="ok",route="unmatched",status="4xx"} 3`,
+		`webook_http_server_request_in_flight{method="GET",route="/users/profile"} 0`,
+		`webook_gorm_operation_duration_seconds_count{`,
+		`webook_db_pool_connections{`,
+		`webook_component_up{name="sql"} 1`,
+		"go_goroutines", "process_resident_memory_bytes", "go_build_info",
+	} {
+		require.Contains(t, metrics, want)
+	}
+	require.NotContains(t, metrics, "ann@example.com")
+}
+
+func TestProbesAnswerOnBothPorts(t *testing.T) {
+	i := start(t, testConfig(t))
+	for _, url := range []string{i.URL(), i.MetricsURL()} {
+		for path, want := range map[string]string{"/healthz": "alive\n", "/readyz": "ready\n"} {
+			status, body := get(t, url+path)
+			require.Equal(t, http.StatusOK, status)
+			require.Equal(t, want, body)
+		}
+	}
+	require.Len(t, i.log.all(t, requestLine), 0, "probes do not fill the log")
+}
+
+func TestTheConsoleShowsTheRunningApp(t *testing.T) {
+	i := start(t, testConfig(t))
+	i.login(t, "ann@example.com")
+	status, page := get(t, i.URL()+"/console")
+	require.Equal(t, http.StatusOK, status)
+	for _, want := range []string{"all up", "sql", "redis", "kafka", "POST /users/login", "None since the start"} {
+		require.Contains(t, page, want)
+	}
+	require.NotContains(t, page, "ann@example.com")
+}
+
+func TestAConfigurationIsTakenOverWhileRunningAndABadOneIsNot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webook.yaml")
+	write := func(text string) {
+		t.Helper()
+		// As editors and Kubernetes do: a new file takes the old one's place.
+		require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o600))
+		require.NoError(t, os.Rename(path+".new", path))
+	}
+	write("log:\n  level: info\n")
+	i := start(t, testConfig(t), app.WithConfigFile(path))
+	sql := func() int {
+		i.call(t, http.MethodPost, "/users/login", "", credentials("nobody@example.com"))
+		return len(i.log.all(t, "sql"))
+	}
+	require.Zero(t, sql())
+	require.Eventually(t, func() bool { // again, for the watch begins some time after the start
+		write("log:\n  level: debug\nmetrics:\n  addr: ':9'\n# " + time.Now().String())
+		return len(i.log.all(t, "configuration taken over")) > 0
+	}, 15*time.Second, 500*time.Millisecond, "a change is seen")
+	require.NotZero(t, sql())
+	require.Contains(t, i.log.all(t, "configuration taken over")[0]["waits_for_restart"], "metrics.addr")
+
+	write("log:\n  level: loud\nfoo: 1\n")
+	refused := func() []line { return i.log.all(t, "configuration refused, the old one stays") }
+	eventually(t, func() bool { return len(refused()) > 0 }, "a bad change is seen")
+	require.Contains(t, refused()[0]["error"], "foo")
+	seen := sql()
+	require.Greater(t, sql(), seen, "the level from before is in force")
+
+	write("log:\n  level: error\n")
+	eventually(t, func() bool { return sql() == sql() }, "and a good one after it")
+	require.Len(t, refused(), 1, "one line for one bad change")
+}
+
+func TestRunningRequestsAreFinishedAtTheEnd(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.Users.BcryptCost = 11 // a sign-up takes long enough to be caught by the stop
+	i := start(t, cfg)
+	var answers sync.WaitGroup
+	codes := make(chan int, 4)
+	for n := range cap(codes) {
+		answers.Go(func() {
+			codes <- i.call(t, http.MethodPost, "/users/signup", "", credentials(strings.Repeat("a", n+1)+"@example.com")).Code
+		})
+	}
+	eventually(t, func() bool {
+		_, metrics := get(t, i.MetricsURL()+"/metrics")
+		return strings.Contains(metrics, `webook_http_server_request_in_flight{method="POST",route="/users/signup"} 4`)
+	}, "requests are running")
+	require.NoError(t, i.stop())
+	answers.Wait()
+	for range cap(codes) {
+		require.Zero(t, <-codes)
+	}
+}
+
+func TestAConnectionThatNobodyUsesDoesNotDelayTheEnd(t *testing.T) {
+	i := start(t, testConfig(t))
+	conn := dial(t, i.URL())
+	defer conn.Close()
+	begin := time.Now()
+	require.NoError(t, i.stop())
+	require.Less(t, time.Since(begin), 3*time.Second)
+}
+
+func TestStartIsQuick(t *testing.T) {
+	cfg := config.Default()
+	cfg.HTTP.Addr, cfg.Metrics.Addr = "127.0.0.1:0", "127.0.0.1:0"
+	begin := time.Now()
+	i := start(t, cfg)
+	require.Less(t, time.Since(begin), 3*time.Second)
+	require.NotEmpty(t, i.URL())
+}
+
+func TestANewInstanceThatNeverRanLeavesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	built, err := app.New(ctx, testConfig(t), app.WithLog(&lines{}))
+	require.NoError(t, err)
+	cancel()
+	require.NoError(t, built.Run(ctx), "an ended context: straight to the end")
+}

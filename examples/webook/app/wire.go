@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/examples/webook/console"
+	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
+	"github.com/bulwark-go/bulwark/examples/webook/internal/web"
+	"github.com/bulwark-go/bulwark/examples/webook/ioc"
+	"github.com/bulwark-go/bulwark/observe"
+)
+
+// wire builds everything, what others depend on first. It listens before all else:
+// a taken port is the most frequent mistake, and then nothing has been started.
+func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
+	recent, rates := &console.Recent{}, console.NewRates()
+	logs, err := ioc.Log(a.logTo, cfg.Log, recent)
+	if err != nil {
+		return err
+	}
+	a.log, a.level = logs.App, logs.Level
+	if a.web, err = ioc.Listen(ctx, &a.closers, "http.addr", cfg.HTTP.Addr, a.log); err != nil {
+		return err
+	}
+	if a.ops, err = ioc.Listen(ctx, &a.closers, "metrics.addr", cfg.Metrics.Addr, a.log); err != nil {
+		return err
+	}
+	registry, metrics, err := ioc.Metrics(a.log)
+	if err != nil {
+		return err
+	}
+	build := console.ReadBuild()
+	traces, spans, err := ioc.Tracing(ctx, &a.closers, cfg.Trace, build.Version)
+	if err != nil {
+		return err
+	}
+	// A request has its span from otelgin; what happens below it reports to both.
+	inner, outer := observe.Multi(metrics, spans), observe.Multi(metrics, rates)
+
+	dir, err := ioc.DataDir(&a.closers, cfg.Data)
+	if err != nil {
+		return err
+	}
+	db, sqlHealth, err := ioc.SQL(ctx, &a.closers, cfg.DB, dir, logs.SQL, inner)
+	if err != nil {
+		return err
+	}
+	rdb, redisHealth, err := ioc.Redis(ctx, &a.closers, cfg.Redis)
+	if err != nil {
+		return err
+	}
+	_, kafkaHealth, err := ioc.Kafka(&a.closers, cfg.Kafka, dir)
+	if err != nil {
+		return err
+	}
+	a.monitor = health.New(a.log, sqlHealth, redisHealth, kafkaHealth)
+	a.probes = ioc.NewProbes(a.monitor)
+	pool, err := ioc.PoolStats(db)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(metrics.Register(a.monitor), metrics.Register(pool)); err != nil {
+		return err
+	}
+
+	if err := ioc.Migrate(ctx, db); err != nil {
+		return err
+	}
+	users, err := ioc.Users(db, rdb, a.live, inner)
+	if err != nil {
+		return err
+	}
+	sessions, rules, err := ioc.Sessions(rdb, cfg.Session, inner)
+	if err != nil {
+		return err
+	}
+	if cfg.DB.Driver == "" {
+		if a.demo, err = seed(ctx, users); err != nil {
+			return err
+		}
+	}
+	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, web.NewUsers(users, sessions, rules))
+	if err != nil {
+		return err
+	}
+	page, err := console.New(build, a.monitor, rates, recent)
+	if err != nil {
+		return err
+	}
+	a.web.Handle(ioc.Site(engine, page, a.probes))
+	a.ops.Handle(ioc.Operators(registry, a.probes))
+	a.monitor.Check(ctx)
+	return nil
+}

@@ -1,0 +1,162 @@
+// Package config holds what an operator can tune: typed values with defaults,
+// read from a YAML file and the environment, validated as a whole, and watched
+// while the app runs.
+//
+// Every key can also be set by an environment variable, which is the place for
+// secrets: session.accessKey is WEBOOK_SESSION_ACCESSKEY.
+package config
+
+import (
+	"time"
+
+	"github.com/bulwark-go/bulwark/logger"
+)
+
+// Config is everything that can be set. The zero Config is not usable: begin with
+// [Default] or [Load]. Keys marked live take effect while the app runs.
+type Config struct {
+	// Data is the folder of the embedded servers. Empty means a temporary folder
+	// that is removed at exit.
+	Data    string  `mapstructure:"data"`
+	HTTP    HTTP    `mapstructure:"http"`
+	Metrics Metrics `mapstructure:"metrics"`
+	DB      DB      `mapstructure:"db"`
+	Redis   Redis   `mapstructure:"redis"`
+	Kafka   Kafka   `mapstructure:"kafka"`
+	Session Session `mapstructure:"session"`
+	Users   Users   `mapstructure:"users"`
+	Log     Log     `mapstructure:"log"`
+	Trace   Trace   `mapstructure:"trace"`
+}
+
+// HTTP configures the app's own listener.
+type HTTP struct {
+	// Addr is where the app and its console listen; ":8080" by default.
+	Addr string `mapstructure:"addr"`
+	// Timeout is the deadline of one request; 5 s by default, which is longer
+	// than any query we make and shorter than people wait.
+	Timeout time.Duration `mapstructure:"timeout"`
+	// Shutdown bounds the drain of running requests at exit; 10 s by default.
+	Shutdown time.Duration `mapstructure:"shutdown"`
+	// BodyLimit is the largest request body in bytes; 1 MiB by default.
+	BodyLimit int64 `mapstructure:"bodyLimit"`
+	// Origins may call us with credentials from a browser. They are compared
+	// exactly. By default the front end's http://localhost:3000.
+	Origins []string `mapstructure:"origins"`
+}
+
+// Metrics configures the operators' listener: /metrics, /healthz, /readyz.
+type Metrics struct {
+	// Addr is ":8081" by default. Keep it off the public network.
+	Addr string `mapstructure:"addr"`
+}
+
+// DB configures the SQL database.
+type DB struct {
+	// Driver is "mysql", "postgres" or "sqlite". Empty, the default, means the
+	// embedded SQLite, and then DSN is not used.
+	Driver string `mapstructure:"driver"`
+	// DSN is the data source name in the driver's own form; for sqlite the file.
+	DSN logger.Secret `mapstructure:"dsn"`
+}
+
+// Redis configures the cache and session store.
+type Redis struct {
+	// Addr is host:port. Empty, the default, means the embedded server.
+	Addr string `mapstructure:"addr"`
+	// Password is empty by default.
+	Password logger.Secret `mapstructure:"password"`
+	// DB is the logical database; 0 by default.
+	DB int `mapstructure:"db"`
+}
+
+// Kafka configures the broker.
+type Kafka struct {
+	// Addrs are host:port each. None, the default, means the embedded broker.
+	Addrs []string `mapstructure:"addrs"`
+}
+
+// Session configures the tokens.
+type Session struct {
+	// AccessKey and RefreshKey sign the two tokens, 32 bytes or more each.
+	// Without them the app makes new ones at start, so that its sessions end
+	// with it; instances that share a Redis need the same keys.
+	AccessKey  logger.Secret `mapstructure:"accessKey"`
+	RefreshKey logger.Secret `mapstructure:"refreshKey"`
+	// Access is the life of an access token; 30 min by default.
+	Access time.Duration `mapstructure:"access"`
+	// Refresh is the life of a refresh token; 7 days by default.
+	Refresh time.Duration `mapstructure:"refresh"`
+	// Max is the life of a session however often it is refreshed; 30 days by
+	// default.
+	Max time.Duration `mapstructure:"max"`
+	// OutageReads is how long reads are let in on a valid access token while
+	// Redis can't say whether the session was logged out; 5 min by default.
+	// Writes are refused during all of the outage. 0 refuses reads, too.
+	OutageReads time.Duration `mapstructure:"outageReads"`
+}
+
+// What happens to a profile read when its cache fails.
+const (
+	// CachePass reads SQL instead, at most Users.CachePassMax at a time.
+	CachePass = "pass"
+	// CacheFail fails the request, so that SQL never sees the cache's traffic.
+	CacheFail = "fail"
+)
+
+// Users configures accounts and their cache. All keys but BcryptCost are live.
+type Users struct {
+	// BcryptCost is the work factor of new password hashes; 10 by default, about
+	// 50 ms of one core. Each step up doubles it.
+	BcryptCost int `mapstructure:"bcryptCost"`
+	// CacheTTL is how long a profile stays cached; 15 min by default.
+	CacheTTL time.Duration `mapstructure:"cacheTTL"`
+	// CacheTimeout bounds one cache call; 200 ms by default: a cache slower than
+	// the database it shields is as good as down.
+	CacheTimeout time.Duration `mapstructure:"cacheTimeout"`
+	// CacheFailure is CachePass, the default because one query by primary key is
+	// cheap, or CacheFail.
+	CacheFailure string `mapstructure:"cacheFailure"`
+	// CachePassMax is how many reads may pass to SQL at once while the cache
+	// fails; 64 by default. More are answered "busy".
+	CachePassMax int `mapstructure:"cachePassMax"`
+}
+
+// Log configures the log on standard error.
+type Log struct {
+	// Level is debug, info, warn or error; info by default. Live.
+	Level string `mapstructure:"level"`
+	// Format is "console" for people, the default, or "json" for machines.
+	Format string `mapstructure:"format"`
+}
+
+// Trace configures tracing. Requests have trace ids in any case.
+type Trace struct {
+	// OTLP is the base URL of an OTLP/HTTP collector: http://localhost:4318.
+	// Empty, the default, exports nothing.
+	OTLP string `mapstructure:"otlp"`
+	// Ratio of new traces that are exported, 0 to 1; 1 by default. A caller's
+	// decision in the traceparent header wins.
+	Ratio float64 `mapstructure:"ratio"`
+}
+
+// Default returns the configuration of the one-command app: everything embedded.
+func Default() Config {
+	return Config{
+		HTTP: HTTP{
+			Addr: ":8080", Timeout: 5 * time.Second, Shutdown: 10 * time.Second,
+			BodyLimit: 1 << 20, Origins: []string{"http://localhost:3000"},
+		},
+		Metrics: Metrics{Addr: ":8081"},
+		Session: Session{
+			Access: 30 * time.Minute, Refresh: 7 * 24 * time.Hour, Max: 30 * 24 * time.Hour,
+			OutageReads: 5 * time.Minute,
+		},
+		Users: Users{
+			BcryptCost: 10, CacheTTL: 15 * time.Minute, CacheTimeout: 200 * time.Millisecond,
+			CacheFailure: CachePass, CachePassMax: 64,
+		},
+		Log:   Log{Level: "info", Format: "console"},
+		Trace: Trace{Ratio: 1},
+	}
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/bulwark-go/bulwark/logger"
+)
+
+// minKey is the shortest signing key in bytes: as long as the hash it feeds.
+const minKey = 32
+
+// Validate returns nil, or one error that names every value out of range.
+func (c Config) Validate() error {
+	var p problems
+	c.HTTP.validate(&p)
+	p.addr("metrics.addr", c.Metrics.Addr)
+	c.DB.validate(&p)
+	if c.Redis.Addr != "" {
+		p.addr("redis.addr", c.Redis.Addr)
+	}
+	p.check(c.Redis.DB >= 0, "redis.db", c.Redis.DB, "must not be negative")
+	for i, addr := range c.Kafka.Addrs {
+		p.addr(fmt.Sprintf("kafka.addrs[%d]", i), addr)
+	}
+	c.Session.validate(&p)
+	c.Users.validate(&p)
+	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.oneOf("log.format", c.Log.Format, "console", "json")
+	if c.Trace.OTLP != "" {
+		p.url("trace.otlp", c.Trace.OTLP)
+	}
+	p.check(c.Trace.Ratio >= 0 && c.Trace.Ratio <= 1, "trace.ratio", c.Trace.Ratio, "must be between 0 and 1")
+	return p.err()
+}
+
+func (h HTTP) validate(p *problems) {
+	p.addr("http.addr", h.Addr)
+	p.between("http.timeout", h.Timeout, 10*time.Millisecond, time.Minute)
+	p.between("http.shutdown", h.Shutdown, 10*time.Millisecond, 10*time.Minute)
+	p.check(h.BodyLimit >= 1024, "http.bodyLimit", h.BodyLimit, "must be 1024 bytes or more")
+	for i, origin := range h.Origins {
+		p.url(fmt.Sprintf("http.origins[%d]", i), origin)
+	}
+}
+
+func (d DB) validate(p *problems) {
+	p.oneOf("db.driver", d.Driver, "", "mysql", "postgres", "sqlite")
+	if d.Driver != "" && d.DSN.Empty() {
+		p.add("db.dsn: is required with db.driver %q", d.Driver)
+	}
+	if d.Driver == "" && !d.DSN.Empty() {
+		p.add("db.driver: is required with db.dsn")
+	}
+}
+
+func (s Session) validate(p *problems) {
+	p.key("session.accessKey", s.AccessKey)
+	p.key("session.refreshKey", s.RefreshKey)
+	if s.AccessKey.Empty() != s.RefreshKey.Empty() {
+		p.add("session.accessKey, session.refreshKey: set both or none")
+	}
+	if !s.AccessKey.Empty() && s.AccessKey.Equal(s.RefreshKey) {
+		p.add("session.accessKey, session.refreshKey: must differ")
+	}
+	p.between("session.access", s.Access, time.Second, 24*time.Hour)
+	p.between("session.refresh", s.Refresh, time.Second, 365*24*time.Hour)
+	p.check(s.Refresh > s.Access, "session.refresh", s.Refresh, "must be longer than session.access")
+	p.check(s.Max >= s.Refresh, "session.max", s.Max, "must not be shorter than session.refresh")
+	p.between("session.outageReads", s.OutageReads, 0, time.Hour)
+}
+
+func (u Users) validate(p *problems) {
+	p.check(u.BcryptCost >= bcrypt.MinCost && u.BcryptCost <= 16, "users.bcryptCost", u.BcryptCost, "must be between 4 and 16")
+	p.between("users.cacheTTL", u.CacheTTL, time.Second, 24*time.Hour)
+	p.between("users.cacheTimeout", u.CacheTimeout, time.Millisecond, 10*time.Second)
+	p.oneOf("users.cacheFailure", u.CacheFailure, CachePass, CacheFail)
+	p.check(u.CachePassMax >= 1, "users.cachePassMax", u.CachePassMax, "must be 1 or more")
+}
+
+// problems collects what is wrong, so that an operator mends it in one go.
+type problems []string
+
+func (p *problems) add(format string, args ...any) { *p = append(*p, fmt.Sprintf(format, args...)) }
+
+func (p *problems) check(ok bool, key string, value any, rule string) {
+	if !ok {
+		p.add("%s: %v %s", key, value, rule)
+	}
+}
+
+func (p *problems) between(key string, d, low, high time.Duration) {
+	p.check(d >= low && d <= high, key, d, fmt.Sprintf("must be between %v and %v", low, high))
+}
+
+func (p *problems) oneOf(key, value string, allowed ...string) {
+	p.check(slices.Contains(allowed, value), key, fmt.Sprintf("%q", value), fmt.Sprintf("must be one of %q", allowed))
+}
+
+func (p *problems) addr(key, value string) {
+	_, _, err := net.SplitHostPort(value)
+	p.check(err == nil, key, fmt.Sprintf("%q", value), "must be host:port")
+}
+
+func (p *problems) url(key, value string) {
+	u, err := url.Parse(value)
+	ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	p.check(ok, key, fmt.Sprintf("%q", value), "must be an http or https URL")
+}
+
+func (p *problems) key(name string, value logger.Secret) {
+	if n := len(value.Reveal()); n > 0 && n < minKey {
+		p.add("%s: must have %d bytes or more, has %d", name, minKey, n)
+	}
+}
+
+func (p *problems) err() error {
+	if len(*p) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s", strings.Join(*p, "; "))
+}

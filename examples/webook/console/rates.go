@@ -1,0 +1,151 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bulwark-go/bulwark/observe"
+)
+
+const (
+	windowSeconds = 60
+	// slots are more than the window, so that the running second does not take
+	// the place of the oldest full one.
+	slots = 64
+	// routesMax bounds the memory; what comes later is counted as otherRoutes.
+	routesMax   = 200
+	otherRoutes = "other"
+)
+
+// Rates is an [observe.Observer] that keeps the requests of the last minute by
+// route, for people to look at; /metrics has the long story. It is safe for
+// concurrent use.
+type Rates struct {
+	mu     sync.Mutex
+	routes map[string]*window
+	total  window
+}
+
+// NewRates returns a Rates that has seen nothing.
+func NewRates() *Rates { return &Rates{routes: map[string]*window{}} }
+
+// window is a ring of seconds. A slot belongs to the second it names; an older one
+// is emptied when its place is needed.
+type window [slots]slot
+
+type slot struct {
+	second int64
+	Traffic
+}
+
+// Traffic sums requests.
+type Traffic struct {
+	Requests, ClientErrors, ServerErrors int64
+	Busy, Slowest                        time.Duration
+}
+
+// Mean is the mean duration; 0 without requests.
+func (t Traffic) Mean() time.Duration {
+	return t.Busy / time.Duration(max(t.Requests, 1))
+}
+
+// PerSecond is the mean rate over the last minute.
+func (t Traffic) PerSecond() float64 { return float64(t.Requests) / windowSeconds }
+
+// Start implements [observe.Observer]. Kinds other than a server's requests are
+// ignored.
+func (r *Rates) Start(ctx context.Context, op observe.Operation) (context.Context, observe.End) {
+	if op.Kind.Role != observe.Server || op.Kind.Form != observe.Timed {
+		return ctx, func(observe.Result) {}
+	}
+	begin := time.Now()
+	return ctx, func(res observe.Result) { r.add(routeOf(op, res), statusOf(op, res), time.Now(), time.Since(begin)) }
+}
+
+func (r *Rates) add(route string, status byte, now time.Time, took time.Duration) {
+	one := Traffic{Requests: 1, Busy: took, Slowest: took}
+	switch status {
+	case '4':
+		one.ClientErrors = 1
+	case '5':
+		one.ServerErrors = 1
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.routes[route]
+	if w == nil {
+		if len(r.routes) >= routesMax {
+			route = otherRoutes
+		}
+		if w = r.routes[route]; w == nil {
+			w = &window{}
+			r.routes[route] = w
+		}
+	}
+	w.add(now.Unix(), one)
+	r.total.add(now.Unix(), one)
+}
+
+func (w *window) add(second int64, t Traffic) {
+	s := &w[second%slots]
+	if s.second != second {
+		*s = slot{second: second}
+	}
+	s.Traffic = s.plus(t)
+}
+
+func (w *window) sum(now int64) (t Traffic) {
+	for i := range w {
+		if w[i].second > now-windowSeconds {
+			t = t.plus(w[i].Traffic)
+		}
+	}
+	return t
+}
+
+func (t Traffic) plus(u Traffic) Traffic {
+	return Traffic{
+		Requests: t.Requests + u.Requests, ClientErrors: t.ClientErrors + u.ClientErrors,
+		ServerErrors: t.ServerErrors + u.ServerErrors, Busy: t.Busy + u.Busy, Slowest: max(t.Slowest, u.Slowest),
+	}
+}
+
+// RouteTraffic is a route with its last minute.
+type RouteTraffic struct {
+	Route string
+	Traffic
+}
+
+// Routes returns the routes that had requests in the last minute, busiest first.
+func (r *Rates) Routes(now time.Time) []RouteTraffic {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []RouteTraffic
+	for route, w := range r.routes {
+		if t := w.sum(now.Unix()); t.Requests > 0 {
+			list = append(list, RouteTraffic{Route: route, Traffic: t})
+		}
+	}
+	slices.SortFunc(list, func(a, b RouteTraffic) int {
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Route, b.Route))
+	})
+	return list
+}
+
+// Seconds returns the requests in each of the last 60 full seconds, oldest first,
+// and the last minute's sum.
+func (r *Rates) Seconds(now time.Time) (perSecond [windowSeconds]int64, sum Traffic) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := now.Unix() - 1
+	for i := range perSecond {
+		second := last - windowSeconds + 1 + int64(i)
+		if s := r.total[second%slots]; s.second == second {
+			perSecond[i] = s.Requests
+		}
+	}
+	return perSecond, r.total.sum(now.Unix())
+}

@@ -1,0 +1,112 @@
+package console
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
+)
+
+// Build says which program runs.
+type Build struct {
+	Version, Revision, Go string
+}
+
+// ReadBuild returns what the Go toolchain wrote into the binary.
+func ReadBuild() Build {
+	b := Build{Version: "devel", Revision: "unknown"}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Go = info.GoVersion
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		b.Version = v
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			b.Revision = s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return b
+}
+
+// view is what the template shows, taken at one moment.
+type view struct {
+	Build      Build
+	Now        time.Time
+	Started    time.Time
+	Components []health.Status
+	Down       int
+	Total      Traffic
+	Routes     []RouteTraffic
+	Spark      string
+	Peak       int64
+	Problems   []Problem
+}
+
+func (c *Console) look(now time.Time) view {
+	v := view{
+		Build: c.build, Now: now, Started: c.started,
+		Components: c.health.Statuses(), Routes: c.rates.Routes(now), Problems: c.recent.Problems(),
+	}
+	for _, s := range v.Components {
+		if !s.Up {
+			v.Down++
+		}
+	}
+	var perSecond [windowSeconds]int64
+	perSecond, v.Total = c.rates.Seconds(now)
+	v.Spark, v.Peak = spark(perSecond[:])
+	return v
+}
+
+// spark draws counts as the points of a polyline in a box of 600 × 80.
+func spark(counts []int64) (points string, peak int64) {
+	const width, height = 600.0, 80.0
+	for _, n := range counts {
+		peak = max(peak, n)
+	}
+	var b strings.Builder
+	for i, n := range counts {
+		x := width * float64(i) / float64(len(counts)-1)
+		y := height - (height-4)*float64(n)/float64(max(peak, 1)) - 2
+		fmt.Fprintf(&b, "%.1f,%.1f ", x, y)
+	}
+	return strings.TrimSpace(b.String()), peak
+}
+
+// ago writes a time span as people say it: two units at most.
+func ago(now, then time.Time) string {
+	d := now.Sub(then).Truncate(time.Second)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm %ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh %dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd %dh", int(d.Hours())/24, int(d.Hours())%24)
+	}
+}
+
+// took writes a duration in milliseconds.
+func took(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	if ms < 10 {
+		return fmt.Sprintf("%.2f ms", ms)
+	}
+	return fmt.Sprintf("%.0f ms", ms)
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05") }
+
+func rate(f float64) string { return fmt.Sprintf("%.1f", f) }
+
+// share writes part of whole in per cent.
+func share(part, whole int64) string {
+	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(max(whole, 1)))
+}

@@ -1,0 +1,48 @@
+package ioc
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/IBM/sarama"
+
+	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
+	"github.com/bulwark-go/bulwark/internal/embedded"
+)
+
+// Kafka returns a client of the brokers at cfg.Addrs, or of an embedded one that
+// keeps its records in dir. No request waits for it, so its health is not required.
+func Kafka(c *Closers, cfg config.Kafka, dir string) (sarama.Client, health.Component, error) {
+	addrs, detail := cfg.Addrs, strings.Join(cfg.Addrs, ", ")
+	if len(addrs) == 0 {
+		server, err := embedded.StartKafka(embedded.KafkaConfig{Dir: filepath.Join(dir, "kafka")})
+		if err != nil {
+			return nil, health.Component{}, err
+		}
+		c.AddClose("embedded kafka", server.Close)
+		addrs = server.Addrs()
+		detail = "embedded, " + strings.Join(addrs, ", ")
+	}
+	client, err := sarama.NewClient(addrs, kafkaConfig())
+	if err != nil {
+		return nil, health.Component{}, unreachable("kafka", strings.Join(addrs, ", "), err)
+	}
+	c.AddClose("kafka client", client.Close)
+	// sarama takes no context: the time-outs of its configuration bound the call.
+	ping := func(context.Context) error { return client.RefreshMetadata() }
+	return client, health.Component{Name: "kafka", Detail: detail, Ping: ping}, nil
+}
+
+func kafkaConfig() *sarama.Config {
+	cfg := sarama.NewConfig()
+	cfg.ClientID = "webook"
+	cfg.Version = sarama.V3_6_0_0
+	cfg.Net.DialTimeout = connectTimeout
+	cfg.Net.ReadTimeout = connectTimeout
+	cfg.Net.WriteTimeout = connectTimeout
+	cfg.Metadata.Retry.Max = 0
+	cfg.Metadata.Timeout = connectTimeout
+	return cfg
+}

@@ -1,0 +1,149 @@
+package ioc
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"gorm.io/driver/mysql"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+	gormlogger "gorm.io/gorm/logger"
+
+	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
+	"github.com/bulwark-go/bulwark/gormx"
+	"github.com/bulwark-go/bulwark/internal/embedded"
+	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/observe"
+)
+
+// maxConns bounds the pool of a real database: enough to keep a few cores of it
+// busy, few enough for several instances.
+const maxConns = 32
+
+// SQL returns the database that cfg names, or an embedded one in dir. Nothing works
+// without it, so its health is required.
+func SQL(ctx context.Context, c *Closers, cfg config.DB, dir string, log logger.Logger, observer observe.Observer) (*gorm.DB, health.Component, error) {
+	var (
+		db    *gorm.DB
+		where string
+		err   error
+	)
+	switch cfg.Driver {
+	case "mysql":
+		db, where, err = openMySQL(cfg.DSN.Reveal())
+	case "postgres":
+		db, where, err = openPostgres(cfg.DSN.Reveal())
+	case "sqlite":
+		where = cfg.DSN.Reveal()
+		db, err = openSQLite(c, where)
+	default:
+		where = filepath.Join(dir, "webook.db")
+		db, err = openSQLite(c, where)
+		where = "embedded, " + where
+	}
+	if err != nil {
+		return nil, health.Component{}, unreachable("sql", where, err)
+	}
+	if err := instrument(db, log, observer); err != nil {
+		return nil, health.Component{}, unreachable("sql", where, err)
+	}
+	return ready(ctx, c, db, where)
+}
+
+// instrument makes statements visible: in the log with the trace of their request,
+// in metrics and in traces.
+func instrument(db *gorm.DB, log logger.Logger, observer observe.Observer) error {
+	lines, err := gormx.NewLogger(log, gormx.LoggerConfig{Dialect: db.Name()})
+	if err != nil {
+		return err
+	}
+	db.Logger = lines
+	return db.Use(gormx.Observe(observer))
+}
+
+// PoolStats shows the connection pool in the metrics.
+func PoolStats(db *gorm.DB) (*gormx.PoolStats, error) {
+	pool, err := db.DB()
+	if err != nil {
+		return nil, err
+	}
+	return gormx.NewPoolStats(db.Name(), pool)
+}
+
+// ready asks the server once.
+func ready(ctx context.Context, c *Closers, db *gorm.DB, where string) (*gorm.DB, health.Component, error) {
+	pool, err := db.DB()
+	if err != nil {
+		return nil, health.Component{}, unreachable("sql", where, err)
+	}
+	c.AddClose("sql", pool.Close)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, health.Component{}, unreachable("sql", where, err)
+	}
+	detail := db.Name() + ", " + where
+	return db, health.Component{Name: "sql", Detail: detail, Required: true, Ping: pool.PingContext}, nil
+}
+
+func openSQLite(c *Closers, path string) (*gorm.DB, error) {
+	db, err := embedded.OpenSQLite(embedded.SQLiteConfig{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	c.AddClose("sqlite", db.Close)
+	return db.DB(), nil
+}
+
+func openMySQL(dsn string) (*gorm.DB, string, error) {
+	cfg, err := mysqldriver.ParseDSN(dsn)
+	if err != nil {
+		return nil, "mysql", fmt.Errorf("db.dsn: %w", err)
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = connectTimeout
+	}
+	// Matched rows, not changed ones: an edit that changes nothing found its user.
+	cfg.ClientFoundRows, cfg.ParseTime = true, true
+	db, err := open(mysql.New(mysql.Config{DSNConfig: cfg}))
+	return db, cfg.Addr, err
+}
+
+func openPostgres(dsn string) (*gorm.DB, string, error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, "postgres", fmt.Errorf("db.dsn: %w", err)
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectTimeout
+	}
+	db, err := open(postgres.New(postgres.Config{Conn: stdlib.OpenDB(*cfg)}))
+	return db, net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), err
+}
+
+func open(d gorm.Dialector) (*gorm.DB, error) {
+	db, err := gorm.Open(d, &gorm.Config{TranslateError: true, Logger: gormlogger.Discard})
+	var pool *sql.DB
+	if db != nil && db.ConnPool != nil {
+		pool, _ = db.DB() // gorm.Open leaves it behind, open, when the server does not answer
+	}
+	if err != nil && pool != nil {
+		_ = pool.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(maxConns)
+	pool.SetMaxIdleConns(maxConns)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return db, nil
+}

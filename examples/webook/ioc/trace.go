@@ -1,0 +1,52 @@
+package ioc
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+
+	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/logger/mask"
+	"github.com/bulwark-go/bulwark/observe/otel"
+)
+
+// ServiceName is what traces and logs call this app.
+const ServiceName = "webook"
+
+// Tracing returns the tracer provider: batching to the collector that cfg names,
+// or, without one, only making the ids that join log lines. The observer makes
+// spans of what packages report.
+func Tracing(ctx context.Context, c *Closers, cfg config.Trace, version string) (*sdktrace.TracerProvider, *otel.Observer, error) {
+	about := resource.NewSchemaless(semconv.ServiceName(ServiceName), semconv.ServiceVersion(version))
+	opts := []sdktrace.TracerProviderOption{sdktrace.WithResource(about)}
+	if cfg.OTLP == "" {
+		opts = append(opts, sdktrace.WithSampler(sdktrace.NeverSample()))
+	} else {
+		endpoint, err := url.JoinPath(cfg.OTLP, "v1", "traces")
+		if err != nil {
+			return nil, nil, fmt.Errorf("trace.otlp: %w", err)
+		}
+		exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
+		if err != nil {
+			return nil, nil, fmt.Errorf("trace.otlp: %w", err)
+		}
+		sampler := sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.Ratio))
+		opts = append(opts, sdktrace.WithBatcher(exporter), sdktrace.WithSampler(sampler))
+	}
+	provider := sdktrace.NewTracerProvider(opts...)
+	c.Add("tracing", provider.Shutdown)
+	text := func(err error) string { return mask.String(err.Error()) }
+	observer, err := otel.New(provider, otel.WithErrorText(text))
+	return provider, observer, err
+}
+
+// Propagator reads and writes the W3C headers traceparent and baggage.
+func Propagator() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+}
