@@ -39,6 +39,7 @@ install_packages() {
 		printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && ours=yes
 	fi
 	# The lists of a long-lived or bare machine are stale or missing.
+	mkdir -p /usr/share/man/man1 # slim images lack it, and Java will not install without
 	{ retry apt_get update && retry apt_get install -y --no-install-recommends "$@"; } || status=1
 	[ -z "$ours" ] || rm -f "$policy"
 	return "$status"
