@@ -28,10 +28,11 @@ type Config struct {
 	// Leeway is what the clocks of two nodes may differ by. Default 10 s.
 	Leeway time.Duration
 	// CacheTTL is how long a node remembers that a session lives, and so how long
-	// a logout may take to reach it. Default 1 s.
+	// a logout may take to reach it (or StoreTimeout, where that is longer).
+	// Default 1 s.
 	CacheTTL time.Duration
 	// CacheSize bounds the sessions that a node remembers. Default 100 000, some
-	// 20 MB.
+	// 15 MB.
 	CacheSize int
 	// StoreTimeout bounds one question to the store. An answer that took longer
 	// is not believed, for a logout may have overtaken it. Default 500 ms; at most

@@ -47,7 +47,8 @@ func (x *Session) Get(ctx context.Context, field string) (value string, ok bool,
 }
 
 // Set writes a field, and leaves the others as they are. When there is no session
-// yet it starts one that nobody is logged in to.
+// yet it starts one that nobody is logged in to; limit the rate of public routes
+// that do.
 func (x *Session) Set(ctx context.Context, field, value string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -138,9 +138,7 @@ func TestPublicRoutesIgnoreTokens(t *testing.T) {
 }
 
 func TestOptionalRoutesKnowWhoIsLoggedIn(t *testing.T) {
-	managers, outages := nodes(t, 2)
-	tokens, err := managers[0].Issue(t.Context(), 42, browser)
-	require.NoError(t, err)
+	managers, outages, tokens := nodes(t, 2)
 	outages[1].down = true
 	g := newGate(t, managers[1], session.Optional("/articles/pub/:id"))
 	require.Equal(t, 200, g.do("GET", "/articles/pub/7", tokens.Access))
@@ -178,9 +176,7 @@ func TestUnmatchedRequestsPassOnlyByRule(t *testing.T) {
 }
 
 func TestFailOpenRoutes(t *testing.T) {
-	managers, outages := nodes(t, 1)
-	tokens, err := managers[0].Issue(t.Context(), 42, browser)
-	require.NoError(t, err)
+	managers, outages, tokens := nodes(t, 1)
 	g := newGate(t, managers[0], session.FailOpenFor(time.Minute, "POST /articles/:id"))
 	outages[0].down = true
 	require.Eventually(t, func() bool { return g.do("GET", "/articles/7", tokens.Access) == 503 }, 5*time.Second, 50*time.Millisecond)
@@ -214,6 +210,10 @@ func TestRulesAreChecked(t *testing.T) {
 	}
 	_, err := session.NewRules(session.Public("/a"), session.Optional("/a"))
 	require.ErrorContains(t, err, "both Public and Optional")
+	_, err = session.NewRules(session.FailOpenFor(time.Minute, "/a"), session.FailOpenFor(time.Hour, "/a"))
+	require.ErrorContains(t, err, "has 1m0s already")
+	_, err = session.NewRules(session.FailOpenFor(time.Minute), session.FailOpenFor(time.Hour))
+	require.ErrorContains(t, err, "have 1m0s already")
 	_, err = session.NewRules(session.Public("/a", "/a"), session.PublicPrefix("/b/"), session.FailOpenFor(time.Minute, "/c"))
 	require.NoError(t, err)
 	_, err = session.NewRules(session.Public("a"), session.FailOpenFor(0))

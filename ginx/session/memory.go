@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// MemoryLimit bounds the sessions of a memory store; some 25 MB. When it is
-// reached, the session nearest to its end gives way to a new one.
+// MemoryLimit bounds the sessions of a store in memory: some 15 MB in
+// [MemoryStore], 35 MB and the fields in [MemoryData]. When it is reached, the
+// session nearest to its end gives way to a new one.
 const MemoryLimit = 100_000
 
 // MemoryStore is a [Store] for tests and for services of one node: it forgets

@@ -128,6 +128,8 @@ func (rs *Rules) add(r Rule) (errs []error) {
 		rs.prefixes = append(rs.prefixes, prefix)
 	case r.demand == required && (r.open <= 0 || r.open > 24*time.Hour):
 		fail(r.open.String(), "must be in (0, 24h]")
+	case r.reads && rs.reads != 0 && rs.reads != r.open:
+		fail(r.open.String(), "all reads have "+rs.reads.String()+" already")
 	case r.reads:
 		rs.reads = r.open
 	case len(r.routes) == 0:
@@ -138,6 +140,9 @@ func (rs *Rules) add(r Rule) (errs []error) {
 			fail(route, reason)
 		}
 		if r.demand == required {
+			if was, ok := rs.open[route]; ok && was != r.open {
+				fail(route, "has "+was.String()+" already")
+			}
 			rs.open[route] = r.open
 			continue
 		}

@@ -84,9 +84,10 @@ type Tokens struct {
 	RefreshExpiresAt time.Time
 }
 
-// Header returns the response headers that carry the tokens.
+// Header returns the response headers that carry the tokens, and the one that
+// keeps caches from storing them.
 func (t Tokens) Header() http.Header {
-	return http.Header{HeaderAccess: {t.Access}, HeaderRefresh: {t.Refresh}}
+	return http.Header{HeaderAccess: {t.Access}, HeaderRefresh: {t.Refresh}, "Cache-Control": {"no-store"}}
 }
 
 // String names the session only.

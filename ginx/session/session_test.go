@@ -152,6 +152,7 @@ func TestHeaderCarriesBothTokens(t *testing.T) {
 	h := a.tokens.Header()
 	require.Equal(t, a.tokens.Access, h.Get("x-jwt-token"))
 	require.Equal(t, a.tokens.Refresh, h.Get("x-refresh-token"))
+	require.Equal(t, "no-store", h.Get("Cache-Control"))
 }
 
 func TestErrorsRenderAsLoginRequiredOrUnavailable(t *testing.T) {
@@ -170,6 +171,22 @@ func TestErrorsRenderAsLoginRequiredOrUnavailable(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, public.HTTPStatus)
 	require.Equal(t, ginx.CodeSystem, public.Code)
 	require.NotContains(t, public.Msg, "outage", "the client learns nothing internal")
+}
+
+func TestTokensWithoutAClaimAreRefused(t *testing.T) {
+	a := newArena(t)
+	for _, claim := range []string{"iss", "aud", "exp", "nbf", "typ", "uid", "ssid", "ua", "end"} {
+		err := a.insider(func(_, claims map[string]any) {
+			require.Contains(t, claims, claim)
+			delete(claims, claim)
+		})
+		require.ErrorIs(t, err, session.ErrInvalid, claim)
+	}
+	err := a.refresh(sign(t, a.tokens.Refresh, jwt.SigningMethodHS256, a.keys.Refresh[0].Secret, func(_, claims map[string]any) {
+		delete(claims, "gen")
+	}))
+	require.ErrorIs(t, err, session.ErrInvalid)
+	require.ErrorIs(t, a.verify(strings.Repeat("x", 1<<20)), session.ErrInvalid)
 }
 
 func TestIssueRefusesNobody(t *testing.T) {

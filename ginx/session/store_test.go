@@ -65,27 +65,28 @@ func (o *outage) Revoke(ctx context.Context, id string) error {
 	return o.Store.Revoke(ctx, id)
 }
 
-// nodes returns n managers that share a store, each through faults of its own.
-func nodes(t *testing.T, n int) ([]*session.Manager, []*outage) {
+// nodes returns n managers that share a store, each through faults of its own, and
+// the tokens of a user who has logged in at the first one.
+func nodes(t *testing.T, n int) (managers []*session.Manager, outages []*outage, tokens session.Tokens) {
 	t.Helper()
 	store, keys := session.NewMemoryStore(), newKeys()
-	managers, outages := make([]*session.Manager, n), make([]*outage, n)
+	managers, outages = make([]*session.Manager, n), make([]*outage, n)
 	for i := range managers {
 		outages[i] = &outage{Store: store}
 		var err error
 		managers[i], err = session.New(outages[i], keys, session.Config{})
 		require.NoError(t, err)
 	}
-	return managers, outages
+	tokens, err := managers[0].Issue(t.Context(), 42, browser)
+	require.NoError(t, err)
+	return managers, outages, tokens
 }
 
 func TestLogoutHoldsHereAtOnceAndElsewhereAfterASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, _ := nodes(t, 2)
+		managers, _, tokens := nodes(t, 2)
 		here, there := managers[0], managers[1]
-		tokens, err := here.Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
-		_, err = there.Verify(t.Context(), tokens.Access, browser)
+		_, err := there.Verify(t.Context(), tokens.Access, browser)
 		require.NoError(t, err)
 
 		require.NoError(t, here.Revoke(t.Context(), tokens.Claims.SessionID))
@@ -101,10 +102,8 @@ func TestLogoutHoldsHereAtOnceAndElsewhereAfterASecond(t *testing.T) {
 
 func TestLogoutReachesANodeThatOnlyRemembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, _ := nodes(t, 2)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
-		_, err = managers[1].Verify(t.Context(), tokens.Access, browser)
+		managers, _, tokens := nodes(t, 2)
+		_, err := managers[1].Verify(t.Context(), tokens.Access, browser)
 		require.NoError(t, err)
 		require.NoError(t, managers[0].Revoke(t.Context(), tokens.Claims.SessionID))
 		wait(time.Second - time.Nanosecond)
@@ -118,9 +117,7 @@ func TestLogoutReachesANodeThatOnlyRemembers(t *testing.T) {
 
 func TestAnswerOvertakenByALogoutIsNotBelieved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 2)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 2)
 		outages[1].late = 600 * time.Millisecond
 		answer := make(chan error, 1)
 		go func() {
@@ -135,9 +132,7 @@ func TestAnswerOvertakenByALogoutIsNotBelieved(t *testing.T) {
 
 func TestLookUpUnderWayDoesNotReviveASessionEndedHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		wait(2 * time.Second)
 		outages[0].late = 100 * time.Millisecond
 		answered := make(chan struct{})
@@ -148,16 +143,14 @@ func TestLookUpUnderWayDoesNotReviveASessionEndedHere(t *testing.T) {
 		wait(time.Millisecond)
 		require.NoError(t, managers[0].Revoke(t.Context(), tokens.Claims.SessionID))
 		<-answered
-		_, err = managers[0].Verify(t.Context(), tokens.Access, browser)
+		_, err := managers[0].Verify(t.Context(), tokens.Access, browser)
 		require.ErrorIs(t, err, session.ErrRevoked)
 	})
 }
 
 func TestParallelRequestsOfASessionAskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		wait(2 * time.Second)
 		outages[0].late = 100 * time.Millisecond
 		var wg sync.WaitGroup
@@ -174,9 +167,7 @@ func TestParallelRequestsOfASessionAskOnce(t *testing.T) {
 
 func TestOneWhoGivesUpTakesNobodyAlong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		wait(2 * time.Second)
 		outages[0].hold = make(chan struct{})
 		verify := func(ctx context.Context) <-chan error {
@@ -202,9 +193,7 @@ func TestOneWhoGivesUpTakesNobodyAlong(t *testing.T) {
 
 func TestOneWhoWaitsMayGiveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		wait(2 * time.Second)
 		outages[0].late = 400 * time.Millisecond
 		first := make(chan error, 1)
@@ -215,21 +204,32 @@ func TestOneWhoWaitsMayGiveUp(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		_, err = managers[0].Verify(ctx, tokens.Access, browser)
+		_, err := managers[0].Verify(ctx, tokens.Access, browser)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.NoError(t, <-first)
 	})
 }
 
+func TestStoreThatPanicsLeavesNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		managers, outages, tokens := nodes(t, 1)
+		wait(2 * time.Second)
+		whole := outages[0].Store
+		outages[0].Store = nil
+		require.Panics(t, func() { _, _ = managers[0].Verify(t.Context(), tokens.Access, browser) })
+		outages[0].Store = whole
+		_, err := managers[0].Verify(t.Context(), tokens.Access, browser)
+		require.NoError(t, err)
+	})
+}
+
 func TestStoreThatHangsIsUnavailableAfterItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		wait(2 * time.Second)
 		outages[0].hold = make(chan struct{})
 		began := time.Now()
-		_, err = managers[0].Verify(t.Context(), tokens.Access, browser)
+		_, err := managers[0].Verify(t.Context(), tokens.Access, browser)
 		require.ErrorIs(t, err, session.ErrUnavailable)
 		require.Equal(t, 500*time.Millisecond, time.Since(began))
 	})
@@ -237,9 +237,7 @@ func TestStoreThatHangsIsUnavailableAfterItsTimeout(t *testing.T) {
 
 func TestOutageClosesWritesAndLeavesReadsOpenForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		gate := newGate(t, managers[0], session.FailOpenFor(10*time.Minute))
 		require.Equal(t, 200, gate.do("GET", "/articles/7", tokens.Access))
 
@@ -260,9 +258,7 @@ func TestOutageClosesWritesAndLeavesReadsOpenForAWhile(t *testing.T) {
 
 func TestOutageDoesNotBringALoggedOutSessionBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		gate := newGate(t, managers[0], session.FailOpenFor(10*time.Minute))
 		require.NoError(t, managers[0].Revoke(t.Context(), tokens.Claims.SessionID))
 		outages[0].down = true
@@ -273,9 +269,7 @@ func TestOutageDoesNotBringALoggedOutSessionBack(t *testing.T) {
 
 func TestNodeThatNeverReachedItsStoreFailsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 2)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 2)
 		outages[1].down = true
 		gate := newGate(t, managers[1], session.FailOpenFor(10*time.Minute))
 		require.Equal(t, 503, gate.do("GET", "/articles/7", tokens.Access))
@@ -284,9 +278,7 @@ func TestNodeThatNeverReachedItsStoreFailsClosed(t *testing.T) {
 
 func TestReadsDoNotAllWaitForAStoreThatIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		managers, outages := nodes(t, 1)
-		tokens, err := managers[0].Issue(t.Context(), 42, browser)
-		require.NoError(t, err)
+		managers, outages, tokens := nodes(t, 1)
 		gate := newGate(t, managers[0], session.FailOpenFor(10*time.Minute))
 		outages[0].down = true
 		wait(2 * time.Second)
@@ -301,31 +293,25 @@ func TestReadsDoNotAllWaitForAStoreThatIsAway(t *testing.T) {
 }
 
 func TestLogoutDuringAnOutageIsAnError(t *testing.T) {
-	managers, outages := nodes(t, 1)
-	tokens, err := managers[0].Issue(t.Context(), 42, browser)
-	require.NoError(t, err)
+	managers, outages, tokens := nodes(t, 1)
 	outages[0].down = true
 	require.ErrorIs(t, managers[0].Revoke(t.Context(), tokens.Claims.SessionID), session.ErrUnavailable)
-	_, err = managers[0].Refresh(t.Context(), tokens.Refresh, browser)
+	_, err := managers[0].Refresh(t.Context(), tokens.Refresh, browser)
 	require.ErrorIs(t, err, session.ErrUnavailable)
 	require.ErrorIs(t, err, errOutage)
 }
 
 func TestRequestThatWasCanceledIsNoOutage(t *testing.T) {
-	managers, _ := nodes(t, 2)
-	tokens, err := managers[0].Issue(t.Context(), 42, browser)
-	require.NoError(t, err)
+	managers, _, tokens := nodes(t, 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = managers[1].Verify(ctx, tokens.Access, browser)
+	_, err := managers[1].Verify(ctx, tokens.Access, browser)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, session.ErrUnavailable)
 }
 
 func TestParallelRefreshesAllSucceedAndLaterReuseIsFound(t *testing.T) {
-	managers, _ := nodes(t, 2)
-	tokens, err := managers[0].Issue(t.Context(), 42, browser)
-	require.NoError(t, err)
+	managers, _, tokens := nodes(t, 2)
 	next := make([]session.Tokens, 16)
 	var wg sync.WaitGroup
 	for i := range next {
@@ -340,7 +326,7 @@ func TestParallelRefreshesAllSucceedAndLaterReuseIsFound(t *testing.T) {
 		_, err := managers[i%2].Verify(t.Context(), next[i].Access, browser)
 		require.NoError(t, err)
 	}
-	_, err = managers[0].Refresh(t.Context(), next[3].Refresh, browser)
+	_, err := managers[0].Refresh(t.Context(), next[3].Refresh, browser)
 	require.NoError(t, err, "any of the successors goes on")
 	_, err = managers[1].Refresh(t.Context(), tokens.Refresh, browser)
 	require.ErrorIs(t, err, session.ErrReused, "and the one before them is spent, grace or not")
