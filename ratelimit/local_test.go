@@ -32,11 +32,11 @@ func drain(t *testing.T, l ratelimit.Limiter, key string) (n int) {
 
 func TestEveryConstructorNamesEachBadSetting(t *testing.T) {
 	bad := map[string]ratelimit.Rate{
-		"rate.count 0: ":   ratelimit.PerSecond(0),
-		"rate.count -5: ":  ratelimit.PerSecond(-5),
-		"rate.per 0s: ":    {Count: 1},
-		"rate.per -1s: ":   {Count: 1, Per: -time.Second},
-		"rate.per 8785h":   {Count: 1, Per: 8785 * time.Hour},
+		"rate.count 0: ":    ratelimit.PerSecond(0),
+		"rate.count -5: ":   ratelimit.PerSecond(-5),
+		"rate.per 0s: ":     {Count: 1},
+		"rate.per -1s: ":    {Count: 1, Per: -time.Second},
+		"rate.per 8785h":    {Count: 1, Per: 8785 * time.Hour},
 		"rate.count 2000: ": {Count: 2000, Per: 1000},
 	}
 	for text, rate := range bad {
