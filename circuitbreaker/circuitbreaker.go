@@ -177,7 +177,7 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
-	ticket, err := allow(&ctx, gate)
+	ctx, ticket, err := allow(ctx, gate)
 	if err != nil {
 		return zero, err
 	}
@@ -195,9 +195,14 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 }
 
 // allow asks gate, and hands ctx to one that can use it.
-func allow(ctx *context.Context, gate Gate) (Ticket, error) {
+func allow(ctx context.Context, gate Gate) (context.Context, Ticket, error) {
+	if b, ok := gate.(*Breaker); ok { // the usual case, called directly
+		t, err := b.Allow()
+		return ctx, t, err
+	}
 	if o, ok := gate.(*Observed); ok {
 		return o.allow(ctx)
 	}
-	return gate.Allow()
+	t, err := gate.Allow()
+	return ctx, t, err
 }

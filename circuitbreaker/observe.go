@@ -36,29 +36,28 @@ func Observe(next Gate, name string, o observe.Observer) *Observed {
 
 // Allow implements [Gate].
 func (o *Observed) Allow() (Ticket, error) {
-	ctx := context.Background()
-	return o.allow(&ctx)
+	_, ticket, err := o.allow(context.Background())
+	return ticket, err
 }
 
-// allow replaces ctx by the observer's.
-func (o *Observed) allow(ctx *context.Context) (Ticket, error) {
-	inner, end := o.observer.Start(*ctx, o.op)
-	ticket, err := allow(&inner, o.next)
+// allow returns the observer's context, to run the call under.
+func (o *Observed) allow(ctx context.Context) (context.Context, Ticket, error) {
+	ctx, end := o.observer.Start(ctx, o.op)
+	ctx, ticket, err := allow(ctx, o.next)
 	if err != nil {
 		outcome := observe.Failed
 		if errors.Is(err, ErrOpen) {
 			outcome = observe.Rejected
 		}
 		end(observe.Result{Outcome: outcome, Err: err})
-		return Ticket{}, err
+		return ctx, Ticket{}, err
 	}
-	if before := ticket.end; before != nil { // observed twice
+	if inner := ticket.end; inner != nil { // observed twice
 		outer := end
-		end = func(r observe.Result) { before(r); outer(r) }
+		end = func(r observe.Result) { inner(r); outer(r) }
 	}
 	ticket.end = end
-	*ctx = inner
-	return ticket, nil
+	return ctx, ticket, nil
 }
 
 // result says it in the observer's words.
