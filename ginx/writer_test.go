@@ -244,19 +244,19 @@ func (l *layer) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 func TestResponseControllerReachesTheConnectionThroughFiveLayers(t *testing.T) {
 	logger, _ := newLog()
 	wrapped := func(c *gin.Context) { c.Writer = &layer{c.Writer} }
-	var errs error
+	done := make(chan error, 1)
 	r := gin.New()
 	r.Use(wrapped, ginx.AccessLog(logger, ginx.WithResponseBody()), wrapped, wrapped, wrapped)
 	r.GET("/", func(c *gin.Context) {
 		control := http.NewResponseController(c.Writer)
 		soon := time.Now().Add(time.Minute)
-		errs = errors.Join(control.SetReadDeadline(soon), control.SetWriteDeadline(soon),
+		errs := errors.Join(control.SetReadDeadline(soon), control.SetWriteDeadline(soon),
 			control.EnableFullDuplex(), control.Flush())
 		conn, _, err := control.Hijack()
-		errs = errors.Join(errs, err)
 		if conn != nil {
 			_ = conn.Close()
 		}
+		done <- errors.Join(errs, err)
 	})
 	server := httptest.NewServer(r)
 	defer server.Close()
@@ -264,7 +264,7 @@ func TestResponseControllerReachesTheConnectionThroughFiveLayers(t *testing.T) {
 	if err == nil {
 		_ = resp.Body.Close()
 	}
-	require.NoError(t, errs)
+	require.NoError(t, <-done)
 }
 
 // pusher is a connection that can push, as HTTP/2 ones can.
