@@ -22,9 +22,10 @@ test-long: ## The long form: full counts, many seeds, soaks
 	@scripts/install.sh race
 	BULWARK_TEST_LONG=1 go test -race -count=1 -p 1 -timeout 3h work
 
-bench: ## Measure ours beside the peers, in one run
+bench: ## Measure ours beside the peers, in one run, and print the ratios
 	mkdir -p bench/results
 	cd bench && GOWORK=off go test -run '^$$' -bench . -benchmem -count 6 -timeout 2h ./... | tee results/latest.txt
+	go run ./scripts/ratios <bench/results/latest.txt | tee bench/results/latest.md
 
 check: ## Format, vet, lint, requirements, vulnerabilities, secrets, mutants' patches
 	scripts/check.sh
