@@ -1,6 +1,7 @@
 package ginx
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -220,10 +221,21 @@ func (v *visit) write(c *gin.Context, log logger.Logger, level logger.Level, sta
 	}
 	fields = append(fields, v.bodies()...)
 	if err != nil {
-		fields = append(fields, logger.String("error", mask.String(bounded(err.Error(), maxErrorBytes))))
+		fields = append(fields, logger.String("error", mask.String(bounded(errorText(err), maxErrorBytes))))
 		fields = appendStack(fields, err)
 	}
 	log.Log(level, "http request", fields...)
+}
+
+// errorText survives an Error method that panics, as those of nil pointers do:
+// nothing recovers behind the access log.
+func errorText(err error) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("%T: its Error method panics: %v", err, p)
+		}
+	}()
+	return err.Error()
 }
 
 // sent is the size of the answer's body; a HEAD has none, whatever was written.

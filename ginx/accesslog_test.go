@@ -298,6 +298,21 @@ func TestBodiesAreLoggedOnlyOnDemandMaskedAndByType(t *testing.T) {
 	require.True(t, text.has("request_body_truncated"))
 }
 
+// brokenError is an error whose nil pointer can not speak.
+type brokenError struct{ text string }
+
+func (e *brokenError) Error() string { return e.text }
+
+func TestErrorsThatCanNotSpeakAreLogged(t *testing.T) {
+	log, lines := newLog()
+	r := gin.New()
+	r.Use(ginx.AccessLog(log))
+	var none *brokenError
+	r.GET("/", wrap(ginx.Result{}, none))
+	require.Equal(t, http.StatusInternalServerError, get(r, "/").Code)
+	require.Contains(t, lines.only(t).text("error"), "*ginx_test.brokenError: its Error method panics")
+}
+
 func TestBodiesAreNotReadForTheLogsSake(t *testing.T) {
 	log, lines := newLog()
 	r := gin.New()

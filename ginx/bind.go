@@ -1,6 +1,8 @@
 package ginx
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 
 	"github.com/gin-gonic/gin"
@@ -39,6 +41,9 @@ func newInput[Req any](mode bodyMode) *input[Req] {
 	if in.broken = checkFields(in.typ); in.broken == nil {
 		in.fields = fieldsOf(in.typ, nil)
 	}
+	if in.broken == nil && mode == bodyIgnored && len(in.fields) == 0 && in.typ.NumField() > 0 {
+		in.broken = fmt.Errorf("ginx: no field of %s has a uri, form or header tag: all would be zero", in.typ)
+	}
 	return in
 }
 
@@ -48,7 +53,8 @@ func (in *input[Req]) bind(c *gin.Context, req *Req) error {
 		return in.broken
 	}
 	if in.mode == bodyRequired || in.mode == bodyOptional && c.Request.ContentLength != 0 {
-		if err := bindBody(c, req, in.typ); err != nil {
+		err := bindBody(c, req, in.typ)
+		if err != nil && !(in.mode == bodyOptional && errors.Is(err, errEmptyBody)) {
 			return err
 		}
 	}

@@ -214,6 +214,13 @@ func TestTagsThatCanNeverWorkAreReported(t *testing.T) {
 		Paid bool `json:"paid" binding:"nosuchrule"`
 	}
 	_, _ = hidden{}.id, hiddenQuery{}.page
+	type untagged struct{ Page int }
+	byQuery := func(middleware ...gin.HandlerFunc) *gin.Engine {
+		r := gin.New()
+		r.Use(middleware...)
+		r.POST("/", ginx.WrapQuery(func(context.Context, untagged) (ginx.Result, error) { return ginx.Result{}, nil }))
+		return r
+	}
 	for name, tc := range map[string]struct {
 		engine func(...gin.HandlerFunc) *gin.Engine
 		cause  string
@@ -221,6 +228,7 @@ func TestTagsThatCanNeverWorkAreReported(t *testing.T) {
 		"unexported":       {bodyServer[hidden], "hidden.id has a uri tag but is unexported"},
 		"unexported query": {bodyServer[hiddenQuery], "hiddenQuery.page has a form tag but is unexported"},
 		"unknown rule":     {bodyServer[misfit], "nosuchrule"},
+		"no tag at all":    {byQuery, "no field of ginx_test.untagged has a uri, form or header tag"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log, lines := newLog()

@@ -36,9 +36,9 @@ func bindBody(c *gin.Context, req any, t reflect.Type) error {
 		return err
 	}
 	if len(bytes.TrimLeft(buf.Bytes(), " \t\r\n")) == 0 {
-		return badRequest("request body is empty", nil)
+		return errEmptyBody
 	}
-	if !isJSON(c.Request.Header.Get("Content-Type")) {
+	if !isJSON(mediaType(c.Request.Header.Get("Content-Type"))) {
 		return badRequest("Content-Type must be application/json", nil).WithStatus(http.StatusUnsupportedMediaType)
 	}
 	if err := decode(buf.Bytes(), req); err != nil {
@@ -47,11 +47,11 @@ func bindBody(c *gin.Context, req any, t reflect.Type) error {
 	return nil
 }
 
+var errEmptyBody = badRequest("request body is empty", nil)
+
 // isJSON accepts application/json and the +json types. A missing type is not
 // taken for JSON: a browser sends that across origins without asking first.
-func isJSON(contentType string) bool {
-	media, _, _ := strings.Cut(contentType, ";")
-	media = strings.ToLower(strings.TrimSpace(media))
+func isJSON(media string) bool {
 	return media == "application/json" ||
 		strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
 }

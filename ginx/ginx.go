@@ -62,7 +62,8 @@ const systemMessage = "system error"
 // Result is what a handler answers, rendered as {"code":…,"msg":…,"data":…}. The
 // zero Result is success without data.
 type Result struct {
-	// Code is 0 for success.
+	// Code is 0 for success. With an HTTP status of 400 and more a 0 becomes
+	// [CodeClient] or [CodeSystem].
 	Code int `json:"code"`
 	// Msg is for the user.
 	Msg string `json:"msg"`
@@ -96,13 +97,16 @@ var (
 // not be marshalled the client gets a system error, and the log the reason.
 func Render(c *gin.Context, r Result) {
 	x := exchangeOf(c)
+	status := statusOr(r.Status, http.StatusOK)
+	if r.Code == CodeOK && status >= http.StatusBadRequest {
+		r.Code = codeOf(status)
+	}
 	if x != nil {
 		x.reply(c, r.Code)
 	}
 	if c.Writer.Written() {
 		return
 	}
-	status := statusOr(r.Status, http.StatusOK)
 	if !bodyAllowed(status) {
 		addHeader(c.Writer.Header(), r.Header)
 		c.Writer.WriteHeader(status)
@@ -165,6 +169,14 @@ func addHeader(dst, src http.Header) {
 			dst.Add(key, value)
 		}
 	}
+}
+
+// codeOf is the code of a failure that names none.
+func codeOf(status int) int {
+	if status < http.StatusInternalServerError {
+		return CodeClient
+	}
+	return CodeSystem
 }
 
 // statusOr replaces what net/http would panic on, or what is no final answer.

@@ -14,7 +14,7 @@ import (
 // anywhere, so it is scanned, not parsed.
 func maskBody(media string, body []byte) string {
 	switch {
-	case media == "application/json" || strings.HasSuffix(media, "+json"):
+	case isJSON(media):
 		return mask.String(maskJSON(body))
 	case media == "application/x-www-form-urlencoded":
 		return maskForm(string(body))

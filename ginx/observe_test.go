@@ -14,7 +14,9 @@ import (
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/observe/observetest"
+	"github.com/bulwark-go/bulwark/observe/prom"
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 )
 
@@ -137,6 +139,35 @@ func TestClientsCanNotMakeSeries(t *testing.T) {
 		sum += n
 	}
 	require.Equal(t, total, sum)
+}
+
+func TestMetricsOfPrometheusStayFewAndTrue(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	o, err := prom.New(registry, prom.Config{Namespace: "app"})
+	require.NoError(t, err)
+	r := gin.New()
+	r.Use(ginx.Observe(o), ginx.Recovery())
+	r.NoRoute(ginx.NotFound())
+	r.GET("/users/:id", wrap(ginx.Result{}, nil))
+	r.GET("/panic", func(*gin.Context) { panic("x") })
+	for i := range 300 {
+		get(r, fmt.Sprintf("/users/%d", i))
+		get(r, fmt.Sprintf("/scan/%d.php", i))
+	}
+	get(r, "/panic")
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	seen := map[string]int{}
+	for _, f := range families {
+		seen[f.GetName()] = len(f.GetMetric())
+		if f.GetName() == "app_http_server_request_in_flight" {
+			for _, m := range f.GetMetric() {
+				require.Zero(t, m.GetGauge().GetValue())
+			}
+		}
+	}
+	require.Equal(t, 3, seen["app_http_server_request_duration_seconds"])
+	require.Equal(t, 3, seen["app_http_server_request_in_flight"])
 }
 
 func TestBusinessCodesStayFew(t *testing.T) {

@@ -43,9 +43,10 @@ type Stream struct {
 	ctx context.Context
 
 	mu      sync.Mutex
-	c       *gin.Context // nil once the handler has returned
+	c       *gin.Context // not ours once closed is set
 	control *http.ResponseController
 	begun   bool
+	closed  bool
 	buf     bytes.Buffer
 }
 
@@ -91,41 +92,41 @@ func WrapStreamClaims[Req, C any](h func(ctx context.Context, req Req, claims C,
 func stream(c *gin.Context, h func(context.Context, *Stream) error) {
 	ctx := c.Request.Context()
 	s := &Stream{ctx: ctx, c: c, control: http.NewResponseController(c.Writer)}
-	defer s.close() // also when h panics: the gin.Context is not ours for long
-	s.finish(h(ctx, s))
+	defer s.close() // when h panics: the gin.Context is not ours for long
+	err := h(ctx, s)
+	s.close() // goroutines that h left behind must not write into its last words
+	s.finish(err)
 }
 
 // Send writes one event and flushes it. It returns the context's error once the
 // client is gone, and an error for an ID or Name with a line break or data that
 // can not be marshalled; nothing is sent then.
 func (s *Stream) Send(e Event) error {
+	event, err := format(e)
+	if err != nil {
+		return err
+	}
+	return s.write(event)
+}
+
+// format checks e and returns what writes it.
+func format(e Event) (func(*bytes.Buffer), error) {
 	if strings.ContainsAny(e.ID, "\r\n\x00") || strings.ContainsAny(e.Name, "\r\n") {
-		return fmt.Errorf("ginx: event id %q, name %q: line breaks would forge events", e.ID, e.Name)
+		return nil, fmt.Errorf("ginx: event id %q, name %q: line breaks would forge events", e.ID, e.Name)
 	}
 	data, err := eventData(e.Data)
 	if err != nil {
-		return fmt.Errorf("ginx: event data: %w", err)
+		return nil, fmt.Errorf("ginx: event data: %w", err)
 	}
-	return s.write(func(b *bytes.Buffer) {
+	return func(b *bytes.Buffer) {
 		line(b, "id: ", e.ID)
 		line(b, "event: ", e.Name)
 		if ms := e.Retry.Milliseconds(); ms > 0 {
 			line(b, "retry: ", strconv.FormatInt(ms, 10))
 		}
-		for {
-			end := bytes.IndexAny(data, "\r\n")
-			if end < 0 {
-				break
-			}
-			dataLine(b, data[:end])
-			if data[end] == '\r' && end+1 < len(data) && data[end+1] == '\n' {
-				end++
-			}
-			data = data[end+1:]
-		}
-		dataLine(b, data)
+		dataLines(b, data)
 		b.WriteByte('\n')
-	})
+	}, nil
 }
 
 // Ping sends a comment, which clients ignore: it keeps proxies from closing a
@@ -142,10 +143,25 @@ func line(b *bytes.Buffer, field, value string) {
 	}
 }
 
-func dataLine(b *bytes.Buffer, data []byte) {
-	b.WriteString("data: ")
-	b.Write(data)
-	b.WriteByte('\n')
+// dataLines writes data with a field for each of its lines, however they end.
+func dataLines(b *bytes.Buffer, data []byte) {
+	for {
+		end := bytes.IndexAny(data, "\r\n")
+		text := data
+		if end >= 0 {
+			text = data[:end]
+		}
+		b.WriteString("data: ")
+		b.Write(text)
+		b.WriteByte('\n')
+		if end < 0 {
+			return
+		}
+		if bytes.HasPrefix(data[end:], []byte("\r\n")) {
+			end++
+		}
+		data = data[end+1:]
+	}
 }
 
 func eventData(data any) ([]byte, error) {
@@ -162,12 +178,17 @@ func eventData(data any) ([]byte, error) {
 func (s *Stream) write(event func(*bytes.Buffer)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.c == nil {
+	if s.closed {
 		return ErrStreamClosed
 	}
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
+	return s.emit(event)
+}
+
+// emit writes one event. mu is held, or the stream is closed to all others.
+func (s *Stream) emit(event func(*bytes.Buffer)) error {
 	s.begin()
 	s.buf.Reset()
 	event(&s.buf)
@@ -182,7 +203,7 @@ func (s *Stream) write(event func(*bytes.Buffer)) error {
 	return nil
 }
 
-// begin sends the headers with the first event. mu is held.
+// begin sets the headers that leave with the first event.
 func (s *Stream) begin() {
 	if s.begun {
 		return
@@ -198,36 +219,33 @@ func (s *Stream) begin() {
 
 // finish ends the stream with the handler's outcome.
 func (s *Stream) finish(err error) {
-	s.mu.Lock()
-	c, begun := s.c, s.begun
-	s.mu.Unlock()
-	x := exchangeOf(c)
+	x := exchangeOf(s.c)
 	switch {
-	case err == nil && !begun: // no events at all is a valid stream
-		s.mu.Lock()
+	case err == nil, s.begun && s.ctx.Err() == context.Canceled:
+		// The client's leaving is how most streams end, and none at all is a
+		// valid number of events.
 		s.begin()
-		c.Writer.WriteHeaderNow()
-		s.mu.Unlock()
-		fallthrough
-	case err == nil, begun && s.ctx.Err() == context.Canceled:
-		// The client's leaving is how most streams end.
+		s.c.Writer.WriteHeaderNow()
 		if x != nil {
-			x.reply(c, CodeOK)
+			x.reply(s.c, CodeOK)
 		}
-	case !begun:
-		Abort(c, err)
+	case !s.begun:
+		Abort(s.c, err)
 	default:
-		c.Abort()
+		s.c.Abort()
 		v := judge(s.ctx, err)
 		if x != nil {
-			x.fail(c, v.code, err)
+			x.fail(s.c, v.code, err)
 		}
-		_ = s.Send(Event{Name: "error", Data: envelope{Code: v.code, Msg: v.msg}})
+		last, err := format(Event{Name: "error", Data: envelope{Code: v.code, Msg: v.msg}})
+		if err == nil {
+			_ = s.emit(last) // a client that is gone is not our failure
+		}
 	}
 }
 
 func (s *Stream) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.c = nil
+	s.closed = true
 }

@@ -59,6 +59,9 @@ func TestStreamTakesABodyWhereThereIsOne(t *testing.T) {
 	r := streamServer(func(_ context.Context, q topic, s *ginx.Stream) error { return s.Send(ginx.Event{Data: q.Size}) })
 	require.Equal(t, "data: 3\n\n", post(r, "/", `{"size":3}`).Body.String())
 	require.Equal(t, "data: 0\n\n", get(r, "/").Body.String())
+	unknown := jsonRequest("/", strings.NewReader(""))
+	unknown.ContentLength = -1
+	require.Equal(t, "data: 0\n\n", do(r, unknown).Body.String())
 	w := post(r, "/", `{"size":"x"}`)
 	require.Equal(t, http.StatusBadRequest, w.Code)
 	require.Equal(t, ginx.CodeClient, parse(t, w).Code)
@@ -140,6 +143,32 @@ func TestNothingIsWrittenAfterTheHandlerReturned(t *testing.T) {
 	}, ginx.Recovery())
 	get(r, "/")
 	require.ErrorIs(t, kept.Ping(), ginx.ErrStreamClosed)
+}
+
+func TestGoroutinesLeftBehindDoNotDisturbTheEnd(t *testing.T) {
+	var left sync.WaitGroup
+	stop := make(chan struct{})
+	r := streamServer(func(_ context.Context, _ topic, s *ginx.Stream) error {
+		running := make(chan struct{})
+		left.Go(func() {
+			close(running)
+			for s.Ping() == nil {
+			}
+			<-stop
+		})
+		<-running
+		return ginx.NewError(5, "over")
+	})
+	for range 50 {
+		body := get(r, "/").Body.String()
+		if strings.HasPrefix(body, "{") {
+			require.JSONEq(t, `{"code":5,"msg":"over","data":null}`, body)
+			continue
+		}
+		require.True(t, strings.HasSuffix(body, "event: error\ndata: {\"code\":5,\"msg\":\"over\",\"data\":null}\n\n"), body)
+	}
+	close(stop)
+	left.Wait()
 }
 
 func TestManyGoroutinesMaySend(t *testing.T) {

@@ -105,6 +105,8 @@ func TestResultControlsTheResponse(t *testing.T) {
 		"/nothing": {Status: http.StatusNoContent, Header: http.Header{"X-A": {"1"}}},
 		"/invalid": {Status: 42},
 		"/failed":  {Code: 401002, Msg: "bad user or password"},
+		"/noCode4": {Status: http.StatusConflict},
+		"/noCode5": {Status: http.StatusBadGateway},
 	}
 	for path, result := range results {
 		r.GET(path, ginx.Wrap(func(context.Context) (ginx.Result, error) { return result, nil }))
@@ -122,6 +124,8 @@ func TestResultControlsTheResponse(t *testing.T) {
 	failed := get(r, "/failed")
 	require.Equal(t, http.StatusOK, failed.Code)
 	require.Equal(t, 401002, parse(t, failed).Code)
+	require.Equal(t, ginx.CodeClient, parse(t, get(r, "/noCode4")).Code)
+	require.Equal(t, ginx.CodeSystem, parse(t, get(r, "/noCode5")).Code)
 }
 
 // The message a client gets when err comes out of a handler.
