@@ -84,8 +84,8 @@ type TraceFunc func(context.Context) (traceID, spanID string)
 // Logger writes lines to a [Core]. It is a value: copy it freely. The zero Logger
 // discards everything. A Logger is safe for concurrent use.
 type Logger struct {
-	front           *front
-	traceID, spanID string
+	front *front
+	ids   *traceIDs // nil for none; behind a pointer so that a call fits into registers
 }
 
 // New returns a Logger over core; over nil it discards everything.
@@ -123,13 +123,14 @@ func (l Logger) Ctx(ctx context.Context) Logger {
 	if l.front == nil || ctx == nil {
 		return l
 	}
-	l.traceID, l.spanID = "", ""
+	l.ids = nil
 	if l.front.trace != nil {
-		l.traceID, l.spanID = l.front.trace(ctx)
+		if trace, span := l.front.trace(ctx); trace != "" {
+			l.ids = &traceIDs{trace, span}
+			return l
+		}
 	}
-	if l.traceID == "" {
-		l.traceID, l.spanID = TraceFromContext(ctx)
-	}
+	l.ids, _ = ctx.Value(traceKey{}).(*traceIDs)
 	return l
 }
 
@@ -174,22 +175,27 @@ func (l Logger) LogEntry(e Entry, fields ...Field) {
 	if e.Module == "" {
 		e.Module = l.front.module
 	}
-	if e.TraceID == "" {
-		e.TraceID, e.SpanID = l.traceID, l.spanID
+	if e.TraceID == "" && l.ids != nil {
+		e.TraceID, e.SpanID = l.ids.trace, l.ids.span
 	}
 	l.front.write(&e, fields)
 }
 
-// log must stay a plain call with the level test inside, so that the methods
-// above are inlined, and must not let fields escape, so that a caller's variadic
-// slice stays on its stack.
+// log must stay a plain call with the level test inside, so that the methods above
+// are inlined, and small, so that a disabled line costs no stack frame to speak of.
+// Neither it nor what it calls may let fields escape: a caller's variadic slice
+// stays on its stack.
 func (l Logger) log(level Level, msg string, fields []Field) {
-	if !l.Enabled(level) {
-		return
+	if l.Enabled(level) {
+		l.emit(level, msg, fields)
 	}
-	e := Entry{
-		Time: time.Now(), Level: level, Message: msg, Module: l.front.module,
-		TraceID: l.traceID, SpanID: l.spanID,
+}
+
+//go:noinline
+func (l Logger) emit(level Level, msg string, fields []Field) {
+	e := Entry{Time: time.Now(), Level: level, Message: msg, Module: l.front.module}
+	if l.ids != nil {
+		e.TraceID, e.SpanID = l.ids.trace, l.ids.span
 	}
 	if l.front.caller {
 		e.PC = callerPC()
@@ -198,9 +204,9 @@ func (l Logger) log(level Level, msg string, fields []Field) {
 }
 
 // callerPC returns the program counter of the call to the exported method: above
-// runtime.Callers, callerPC, log and the method itself.
+// runtime.Callers, callerPC, emit, log and the method itself.
 func callerPC() uintptr {
 	var pcs [1]uintptr
-	runtime.Callers(4, pcs[:])
+	runtime.Callers(5, pcs[:])
 	return pcs[0]
 }

@@ -18,12 +18,14 @@ type traceIDs struct{ trace, span string }
 // without a tracer, such as a job that names its run. A trace that [WithTrace]'s
 // function finds goes first.
 func ContextWithTrace(ctx context.Context, traceID, spanID string) context.Context {
-	return context.WithValue(ctx, traceKey{}, traceIDs{traceID, spanID})
+	return context.WithValue(ctx, traceKey{}, &traceIDs{traceID, spanID})
 }
 
 // TraceFromContext returns the ids that [ContextWithTrace] stored; both are empty
 // where there are none.
 func TraceFromContext(ctx context.Context) (traceID, spanID string) {
-	ids, _ := ctx.Value(traceKey{}).(traceIDs)
-	return ids.trace, ids.span
+	if ids, ok := ctx.Value(traceKey{}).(*traceIDs); ok {
+		return ids.trace, ids.span
+	}
+	return "", ""
 }

@@ -114,8 +114,8 @@ func nestedCases() []valueCase {
 		{"log valuer", given(logger.Any("k", valuer{slog.GroupValue(slog.Int("a", 1), slog.Any("b", valuer{slog.StringValue("x")}))})),
 			object{"k": object{"a": 1, "b": "x"}}},
 		{"slog value and attribute", given(logger.Any("k", slog.IntValue(3)), logger.FromAttr(slog.Duration("d", time.Second))), object{"k": 3, "d": "1s"}},
-		{"secret in a struct", given(logger.Any("k", struct{ Password logger.Secret }{logger.NewSecret("hunter2")})),
-			object{"k": object{"Password": "[secret]"}}},
+		{"secret in a struct", given(logger.Any("k", struct{ Hidden logger.Secret }{logger.NewSecret("hunter2")})),
+			object{"k": object{"Hidden": "[secret]"}}},
 		{"functions and channels", given(logger.Any("f", func() {}), logger.Any("c", make(chan int))), object{"f": "(func())", "c": "(chan int)"}},
 	}
 }
