@@ -88,6 +88,18 @@ func TestAMissingFileIsNamed(t *testing.T) {
 	require.ErrorContains(t, err, "/no/such/webook.yaml")
 }
 
+// What we ship must load, and say what it still needs.
+func TestTheShippedFileNeedsOnlyItsSecrets(t *testing.T) {
+	const shipped = "../deploy/real.yaml"
+	_, err := config.Load(shipped)
+	require.ErrorContains(t, err, "db.dsn")
+	t.Setenv("WEBOOK_DB_DSN", "u:p@tcp(127.0.0.1:13306)/webook")
+	cfg, err := config.Load(shipped)
+	require.NoError(t, err)
+	require.Equal(t, config.Default().Users, cfg.Users)
+	require.Equal(t, "u:p@tcp(127.0.0.1:13306)/webook", cfg.DB.DSN.Reveal())
+}
+
 func TestSecretsAreNeverShown(t *testing.T) {
 	const secret = "hunter2-hunter2"
 	path := file(t, fmt.Sprintf("redis:\n  password: %[1]s\nsession:\n  accessKey: %[1]s\n  refreshKey: %[1]s\n", secret))

@@ -53,7 +53,7 @@ func (h HTTP) validate(p *problems) {
 func (d DB) validate(p *problems) {
 	p.oneOf("db.driver", d.Driver, "", "mysql", "postgres", "sqlite")
 	if d.Driver != "" && d.DSN.Empty() {
-		p.add("db.dsn: is required with db.driver %q", d.Driver)
+		p.add("db.dsn: is required with db.driver %q; secrets are best set as WEBOOK_DB_DSN", d.Driver)
 	}
 	if d.Driver == "" && !d.DSN.Empty() {
 		p.add("db.driver: is required with db.dsn")

@@ -2,24 +2,25 @@ package console
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/bulwark-go/bulwark/observe"
 )
 
 // routeOf is the request's method and route template.
 func routeOf(op observe.Operation, res observe.Result) string {
-	method, route := label(op, res, "method"), label(op, res, "route")
-	if route == "" {
-		route = "(no route)"
+	if route := label(op, res, "route"); strings.HasPrefix(route, "/") {
+		return label(op, res, "method") + " " + route
 	}
-	return method + " " + route
+	return "no such route"
 }
 
-// statusOf is the first digit of the request's status or status class; 0 where the
-// kind has neither.
-func statusOf(op observe.Operation, res observe.Result) byte {
-	for _, name := range []string{"status", "status_class"} {
-		if text := label(op, res, name); text != "" {
+// blame is '4' for a client's mistake, '5' for ours and 0 for neither: by the
+// request's status or status class, and where that is a success by the first digit
+// of its business code.
+func blame(op observe.Operation, res observe.Result) byte {
+	for _, name := range []string{"status", "code"} {
+		if text := label(op, res, name); text != "" && (text[0] == '4' || text[0] == '5') {
 			return text[0]
 		}
 	}

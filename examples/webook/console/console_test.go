@@ -144,6 +144,22 @@ func TestRatesRememberDurations(t *testing.T) {
 	})
 }
 
+func TestABusinessFailureCountsByItsCode(t *testing.T) {
+	rates := console.NewRates()
+	for _, code := range []string{"0", "401003", "501001", ""} {
+		_, end := rates.Start(t.Context(), observe.Operation{Kind: &requests, Values: observe.Values{"POST", "/a"}})
+		end(observe.Result{Values: observe.Values{"2xx", code}})
+	}
+	_, end := rates.Start(t.Context(), observe.Operation{Kind: &requests, Values: observe.Values{"other", "unmatched"}})
+	end(observe.Result{Values: observe.Values{"4xx", "4"}})
+	routes := rates.Routes(time.Now())
+	require.EqualValues(t, 4, routes[0].Requests)
+	require.EqualValues(t, 1, routes[0].ClientErrors)
+	require.EqualValues(t, 1, routes[0].ServerErrors)
+	require.Equal(t, "no such route", routes[1].Route)
+	require.EqualValues(t, 1, routes[1].ClientErrors)
+}
+
 func TestRatesIgnoreWhatIsNoRequest(t *testing.T) {
 	rates := console.NewRates()
 	query := observe.Kind{Component: "sql", Action: "query", Role: observe.Client}

@@ -62,12 +62,12 @@ func (r *Rates) Start(ctx context.Context, op observe.Operation) (context.Contex
 		return ctx, func(observe.Result) {}
 	}
 	begin := time.Now()
-	return ctx, func(res observe.Result) { r.add(routeOf(op, res), statusOf(op, res), time.Now(), time.Since(begin)) }
+	return ctx, func(res observe.Result) { r.add(routeOf(op, res), blame(op, res), time.Now(), time.Since(begin)) }
 }
 
-func (r *Rates) add(route string, status byte, now time.Time, took time.Duration) {
+func (r *Rates) add(route string, whose byte, now time.Time, took time.Duration) {
 	one := Traffic{Requests: 1, Busy: took, Slowest: took}
-	switch status {
+	switch whose {
 	case '4':
 		one.ClientErrors = 1
 	case '5':

@@ -11,12 +11,15 @@ import (
 
 // Build says which program runs.
 type Build struct {
-	Version, Revision, Go string
+	Version string
+	// Revision is empty where the toolchain did not record it.
+	Revision string
+	Go       string
 }
 
 // ReadBuild returns what the Go toolchain wrote into the binary.
 func ReadBuild() Build {
-	b := Build{Version: "devel", Revision: "unknown"}
+	b := Build{Version: "devel"}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

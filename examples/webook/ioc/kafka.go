@@ -39,9 +39,10 @@ func kafkaConfig() *sarama.Config {
 	cfg := sarama.NewConfig()
 	cfg.ClientID = "webook"
 	cfg.Version = sarama.V3_6_0_0
-	cfg.Net.DialTimeout = connectTimeout
-	cfg.Net.ReadTimeout = connectTimeout
-	cfg.Net.WriteTimeout = connectTimeout
+	// A first connection reads several times, so each gets a part of the wait.
+	cfg.Net.DialTimeout = connectTimeout / 3
+	cfg.Net.ReadTimeout = connectTimeout / 3
+	cfg.Net.WriteTimeout = connectTimeout / 3
 	cfg.Metadata.Retry.Max = 0
 	cfg.Metadata.Timeout = connectTimeout
 	return cfg

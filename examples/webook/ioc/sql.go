@@ -46,9 +46,8 @@ func SQL(ctx context.Context, c *Closers, cfg config.DB, dir string, log logger.
 		where = cfg.DSN.Reveal()
 		db, err = openSQLite(c, where)
 	default:
-		where = filepath.Join(dir, "webook.db")
-		db, err = openSQLite(c, where)
-		where = "embedded, " + where
+		where = "embedded"
+		db, err = openSQLite(c, filepath.Join(dir, "webook.db"))
 	}
 	if err != nil {
 		return nil, health.Component{}, unreachable("sql", where, err)

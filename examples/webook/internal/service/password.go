@@ -1,8 +1,10 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 	"unicode/utf8"
 
@@ -25,6 +27,9 @@ type passwords struct {
 	// decoy is the hash that a login of nobody is compared with, at the same
 	// cost, so that its answer takes as long as a wrong password's.
 	decoy []byte
+	// slots bounds the hashes under way to the processors: more at once would be
+	// no faster, and each request for anything else would queue behind them all.
+	slots chan struct{}
 }
 
 func newPasswords(cost int) (passwords, error) {
@@ -39,7 +44,7 @@ func newPasswords(cost int) (passwords, error) {
 	if err != nil {
 		return passwords{}, fmt.Errorf("service: bcrypt cost %d: %w", cost, err)
 	}
-	return passwords{rule: rule, cost: cost, decoy: decoy}, nil
+	return passwords{rule: rule, cost: cost, decoy: decoy, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}, nil
 }
 
 func (p passwords) check(password string) error {
@@ -56,7 +61,11 @@ func (p passwords) check(password string) error {
 	return nil
 }
 
-func (p passwords) hash(password string) (string, error) {
+func (p passwords) hash(ctx context.Context, password string) (string, error) {
+	if err := p.enter(ctx); err != nil {
+		return "", err
+	}
+	defer p.leave()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), p.cost)
 	if err != nil {
 		return "", fmt.Errorf("service: hash password: %w", err)
@@ -66,7 +75,11 @@ func (p passwords) hash(password string) (string, error) {
 
 // match tells whether password belongs to hash. An empty hash belongs to nobody,
 // and finding that out takes as long as a comparison.
-func (p passwords) match(hash, password string) (bool, error) {
+func (p passwords) match(ctx context.Context, hash, password string) (bool, error) {
+	if err := p.enter(ctx); err != nil {
+		return false, err
+	}
+	defer p.leave()
 	// A password longer than any account's never matches; it is cut because
 	// bcrypt would refuse it at once, and by that speed tell nothing good.
 	known := hash != "" && len(password) <= passwordMax
@@ -84,3 +97,15 @@ func (p passwords) match(hash, password string) (bool, error) {
 		return false, fmt.Errorf("service: compare password: %w", err)
 	}
 }
+
+// enter waits for a slot; whoever has no time left for that gives up.
+func (p passwords) enter(ctx context.Context) error {
+	select {
+	case p.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("service: wait to hash: %w", ctx.Err())
+	}
+}
+
+func (p passwords) leave() { <-p.slots }

@@ -39,7 +39,7 @@ func (s *Users) SignUp(ctx context.Context, email, password string) (int64, erro
 	if err := s.passwords.check(password); err != nil {
 		return 0, err
 	}
-	hash, err := s.passwords.hash(password)
+	hash, err := s.passwords.hash(ctx, password)
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +57,7 @@ func (s *Users) Login(ctx context.Context, email, password string) (int64, error
 	if err != nil {
 		return 0, err
 	}
-	ok, err := s.passwords.match(found.Hash, password)
+	ok, err := s.passwords.match(ctx, found.Hash, password)
 	if err != nil {
 		return 0, err
 	}
