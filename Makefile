@@ -11,16 +11,16 @@ help: ## Show this
 run: ## Start the reference app with everything embedded
 	go run ./examples/webook
 
-test: ## Test every module on embedded servers, with the race detector
+test: ## Test every module on embedded servers, with the race detector; list what did not run
 	@scripts/install.sh race
-	go test -race work
+	go run ./scripts/testreport -race work
 
 test-real: ## The same tests on real Redis, MariaDB, PostgreSQL and Kafka, started for it
 	scripts/test-real.sh
 
 test-long: ## The long form: full counts, many seeds, soaks
 	@scripts/install.sh race
-	BULWARK_TEST_LONG=1 go test -race -count=1 -p 1 -timeout 3h work
+	BULWARK_TEST_LONG=1 go run ./scripts/testreport -race -count=1 -p 1 -timeout 3h work
 
 bench: ## Measure ours beside the peers, in one run, and print the ratios
 	mkdir -p bench/results

@@ -6,6 +6,9 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root" || exit 1
 
+# Without it every check below would pass on nothing.
+git ls-files --error-unmatch go.mod >/dev/null || { loud 'this is not a git work tree that git will read'; exit 1; }
+
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
 failed=() unable=()

@@ -3,7 +3,7 @@
 #
 #   services.sh up      start Redis, MariaDB, PostgreSQL and Kafka
 #   services.sh env     print the exports that point the tests at them
-#   services.sh status  tell what runs, and what could not be had
+#   services.sh status  tell what runs, and what could not be had; fails where nothing runs
 #   services.sh down    stop them and remove all they wrote
 #
 # Where a Docker engine answers they are containers; elsewhere private instances of
@@ -28,7 +28,11 @@ main() {
 }
 
 up() {
-	[ ! -e "$state/mode" ] || { say 'already up'; status; return 0; }
+	if [ -e "$state/mode" ]; then
+		if running; then say 'already up'; status; return 0; fi
+		say 'what was up has gone; starting again'
+		down
+	fi
 	mkdir -p "$state"
 	: >"$state/env"
 	: >"$state/missing"
@@ -38,8 +42,31 @@ up() {
 	else
 		up_packages
 	fi
-	status
-	[ -s "$state/env" ] # nothing at all is a failure
+	status # fails where nothing at all could be had
+}
+
+# running tells whether anything that was started still runs.
+running() {
+	if [ "$(cat "$state/mode")" = docker ]; then
+		[ -n "$(compose --env-file "$state/compose.env" ps -q)" ]
+		return
+	fi
+	dir=$(cat "$state/dir")
+	local name
+	for name in $names; do
+		if ours "$name"; then return 0; fi
+	done
+	return 1
+}
+
+# ours tells whether a server's process is there, and is not someone else's who
+# got its id since: ours work inside the folder.
+ours() {
+	[ -e "$dir/$1.pid" ] || return 1
+	case "$(readlink "/proc/$(cat "$dir/$1.pid")/cwd" 2>/dev/null)" in
+	"$dir" | "$dir"/*) return 0 ;;
+	*) return 1 ;;
+	esac
 }
 
 # --- Docker ------------------------------------------------------------------
@@ -253,7 +280,7 @@ announce() { # name port
 export_line() { (umask 077 && printf "export %s='%s'\n" "$1" "$2" >>"$state/env"); }
 
 status() {
-	[ -e "$state/mode" ] || { say 'nothing is up'; return 0; }
+	[ -e "$state/mode" ] && running || { say 'nothing is up'; return 1; }
 	say "up ($(cat "$state/mode")):"
 	# Without the passwords.
 	sed -E "s/^export /  /; s#:[^:@/']+@#:***@#" "$state/env"
@@ -280,11 +307,9 @@ down() {
 
 stop() {
 	local pid signal=TERM deadline=$((SECONDS + 20))
-	[ -e "$dir/$1.pid" ] || return 0
+	ours "$1" || return 0
 	pid=$(cat "$dir/$1.pid")
 	[ "$1" != postgres ] || signal=INT # TERM would wait for the clients to leave
-	# The id may belong to someone else by now; ours work inside the folder.
-	case "$(readlink "/proc/$pid/cwd")" in "$dir"/* | "$dir") ;; *) return 0 ;; esac
 	kill -s "$signal" "$pid" 2>/dev/null || return 0
 	while kill -0 "$pid" 2>/dev/null; do
 		if [ "$SECONDS" -ge "$deadline" ]; then kill -KILL "$pid" 2>/dev/null || true; fi

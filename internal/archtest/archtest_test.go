@@ -25,6 +25,7 @@ func TestRepositoryKeepsItsRules(t *testing.T) {
 		"doc comments":         archtest.DocComments,
 		"constructor examples": archtest.ConstructorExamples,
 		"file lengths":         archtest.Lengths,
+		"no init functions":    archtest.Inits,
 		"no sleeping tests":    archtest.Sleeps,
 		"no strange words":     archtest.Strangers,
 	} {

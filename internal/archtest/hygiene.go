@@ -55,13 +55,34 @@ func Sleeps(t *Tree) []Violation {
 				if bubbles && (!isTest(decl) || calls(decl, "synctest", "Test") != nil) {
 					continue
 				}
-				if sleep := calls(decl, "time", "Sleep"); sleep != nil {
+				if sleep := sleeps(decl); sleep != nil {
 					bad = append(bad, t.at(sleep, "a test sleeps: wait for what it waits for, or use synctest"))
 				}
 			}
 		}
 	}
 	return bad
+}
+
+// sleeps returns a call of time.Sleep below n, or a bare wait for time.After, which
+// is the same. As a case of a select it is a time limit.
+func sleeps(n ast.Node) (found ast.Node) {
+	if found = calls(n, "time", "Sleep"); found != nil {
+		return found
+	}
+	limits := make(map[ast.Stmt]bool)
+	ast.Inspect(n, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CommClause:
+			limits[n.Comm] = true
+		case *ast.ExprStmt:
+			if wait, ok := n.X.(*ast.UnaryExpr); ok && !limits[n] && calls(wait, "time", "After") != nil {
+				found = n
+			}
+		}
+		return true
+	})
+	return found
 }
 
 func isTest(decl ast.Decl) bool {
@@ -82,6 +103,21 @@ func calls(n ast.Node, pkg, name string) (found ast.Node) {
 		return true
 	})
 	return found
+}
+
+// Inits tells where the library does something by merely being imported.
+func Inits(t *Tree) []Violation {
+	var bad []Violation
+	for _, p := range t.library() {
+		for _, f := range p.Files {
+			for _, decl := range f.Syntax.Decls {
+				if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+					bad = append(bad, t.at(fn, "init: whoever imports a package has not asked for anything yet"))
+				}
+			}
+		}
+	}
+	return bad
 }
 
 // strangers are words that mean nothing to those who use or read the library:

@@ -23,6 +23,9 @@ var layers = map[string][]string{
 	"saramax":        core,
 }
 
+// transportless packages know nothing of HTTP.
+var transportless = []string{"observe", "ratelimit", "circuitbreaker", "circuitbreaker/detect", "lock", "failover"}
+
 // core is what frameworks may use: never each other.
 var core = []string{"observe", "logger", "ratelimit", "circuitbreaker", "lock", "failover", "smsx", "migrator"}
 
@@ -110,6 +113,9 @@ func Imports(t *Tree) []Violation {
 
 // forbidden says why a package of the library may not import a path; "" if it may.
 func forbidden(dir, name string) string {
+	if slices.Contains(transportless, dir) && name == "net/http" {
+		return "status codes belong to the edges"
+	}
 	own, isOwn := strings.CutPrefix(name, Module+"/")
 	switch {
 	case name == "testing" || strings.HasPrefix(name, "testing/"):

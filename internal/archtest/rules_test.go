@@ -41,6 +41,8 @@ func TestImportRule(t *testing.T) {
 		"benchmarks":                     {"ginx", own + "bench/ginx", false},
 		"suite in production code":       {"ginx", own + "observe/observetest", false},
 		"testing in production code":     {"observe", "testing", false},
+		"status codes in core":           {"ratelimit", "net/http", false},
+		"status codes at an edge":        {"ginx", "net/http", true},
 		"package without a layer":        {"new", own + "observe", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,14 +155,22 @@ func TestPackageNameRule(t *testing.T) {
 func TestSleepRule(t *testing.T) {
 	const bubble = "package a\n\nimport (\n\t\"testing/synctest\"\n\t\"time\"\n)\n\n"
 	require.Equal(t, []string{
+		"a/after_test.go:6: a test sleeps: wait for what it waits for, or use synctest",
 		"a/plain_test.go:5: a test sleeps: wait for what it waits for, or use synctest",
 		"a/sync_test.go:8: a test sleeps: wait for what it waits for, or use synctest",
 	}, check(t, archtest.Sleeps, map[string]string{
 		"a/a.go":          "package a\n\nimport \"time\"\n\nfunc f() { time.Sleep(1) }\n",
 		"a/plain_test.go": "package a\n\nimport \"time\"\n\nfunc f() { time.Sleep(1) }\n",
+		"a/after_test.go": "package a\n\nimport \"time\"\n\nfunc f() {\n\t<-time.After(1)\n\tselect {\n\tcase <-time.After(1):\n\t}\n}\n",
 		"a/sync_test.go": bubble + "func TestReal() { time.Sleep(1) }\n" +
 			"func TestBubble() { synctest.Test(nil, func() { time.Sleep(1) }) }\nfunc inBubble() { time.Sleep(1) }\n",
 	}))
+}
+
+func TestInitRule(t *testing.T) {
+	require.Len(t, check(t, archtest.Inits, map[string]string{
+		"lock/a.go": "package lock\n\nfunc init() {}\n\ntype t int\n\nfunc (t) init() {}\n",
+	}), 1)
 }
 
 func TestStrangerRule(t *testing.T) {

@@ -22,7 +22,7 @@
 //     sensitively, lengths are not enforced, and a context does not stop a
 //     running SELECT.
 //
-// Everything listens on the loopback interface only. Each server is owned by the
-// value that its start returned, whose Close stops every goroutine and may be
-// called twice.
+// Everything listens on the loopback interface, unless an address says otherwise.
+// Each server is owned by the value that its start returned, whose Close stops
+// every goroutine and may be called twice.
 package embedded

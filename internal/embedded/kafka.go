@@ -3,8 +3,8 @@ package embedded
 import (
 	"errors"
 	"fmt"
-	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -65,11 +65,6 @@ func StartKafka(cfg KafkaConfig) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, port := range cfg.Ports {
-		if err := checkFree("kafka", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err != nil {
-			return nil, err
-		}
-	}
 	cluster, err := kfake.NewCluster(cfg.options()...)
 	if err != nil {
 		return nil, fmt.Errorf("embedded: start kafka: %w", err)
@@ -83,7 +78,7 @@ func StartKafka(cfg KafkaConfig) (*Kafka, error) {
 }
 
 // Addrs are the host:port of each broker.
-func (k *Kafka) Addrs() []string { return append([]string(nil), k.addrs...) }
+func (k *Kafka) Addrs() []string { return slices.Clone(k.addrs) }
 
 // Close stops the cluster, after writing what Dir keeps. A second call does
 // nothing. To restart a cluster close it and start another with the same Dir and
@@ -198,13 +193,4 @@ func (t Topic) detail(partitions int) *sarama.TopicDetail {
 			"retention.bytes": bound(t.RetentionBytes),
 		},
 	}
-}
-
-// checkFree tells early, and by its name, that something else listens at addr.
-func checkFree(what, addr string) error {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("embedded: %s cannot listen on %s: %w", what, addr, err)
-	}
-	return ln.Close()
 }

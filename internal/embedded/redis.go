@@ -76,7 +76,11 @@ func (r *Redis) Addr() string { return r.addr }
 func (r *Redis) Stop() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.halt()
+	if !r.running {
+		return nil
+	}
+	r.halt()
+	return r.forgetScripts()
 }
 
 // Start listens again after a Stop, on the same address.
@@ -105,7 +109,10 @@ func (r *Redis) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed = true
-	return r.halt()
+	if r.running {
+		r.halt()
+	}
+	return nil
 }
 
 // listen starts the server, and the ticker where there is one. Lock held, except
@@ -124,10 +131,7 @@ func (r *Redis) listen(addr string) error {
 }
 
 // halt undoes listen. Lock held.
-func (r *Redis) halt() error {
-	if !r.running {
-		return nil
-	}
+func (r *Redis) halt() {
 	r.running = false
 	if r.stop != nil {
 		close(r.stop)
@@ -135,7 +139,6 @@ func (r *Redis) halt() error {
 		r.stop, r.stopped = nil, nil
 	}
 	r.server.Close()
-	return r.forgetScripts()
 }
 
 // tick lets time pass for the TTLs. The pause grows with the cost of a step, so
