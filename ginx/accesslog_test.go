@@ -243,6 +243,37 @@ func TestLinesAreBounded(t *testing.T) {
 	require.Equal(t, "unmatched", l.text("route"))
 }
 
+func TestUsersAreMasked(t *testing.T) {
+	for id, want := range map[string]string{
+		"7": "***", "12345": "***", "10086123": "10***23", "用户甲乙丙丁戊": "用户***丁戊",
+		"+8613812345678": "", "ann.lee@example.com": "",
+	} {
+		log, lines := newLog()
+		r := gin.New()
+		r.Use(ginx.AccessLog(log))
+		r.GET("/", func(c *gin.Context) { ginx.SetUser(c, id) })
+		get(r, "/")
+		got := lines.only(t).text("user")
+		if want != "" {
+			require.Equal(t, want, got)
+		}
+		require.NotContains(t, got, id)
+		require.NotEmpty(t, got)
+	}
+}
+
+func TestPathsAreMaskedAndQueriesLeftOut(t *testing.T) {
+	log, lines := newLog()
+	r := gin.New()
+	r.Use(ginx.AccessLog(log, ginx.WithPathBytes(25)))
+	get(r, "/users/13812345678/and/more?token=abcdef")
+	path := lines.only(t).text("path")
+	require.NotContains(t, path, "13812345678")
+	require.NotContains(t, path, "token")
+	require.NotContains(t, path, "more")
+	require.Contains(t, path, "/users/")
+}
+
 func TestBodiesAreLoggedOnlyOnDemandMaskedAndByType(t *testing.T) {
 	const in = `{"phone":"13812345678","password":"hunter22","nested":{"Refresh_Token":{"a":[1,"x"]},"n":1},"refreshToken":12,"p\u0061ssword": "hunter33" ,"age":3,"passwo`
 	echo := func(contentType, encoding string) gin.HandlerFunc {

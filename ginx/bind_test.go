@@ -14,6 +14,7 @@ import (
 
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/gin-gonic/gin"
+	"github.com/gin-gonic/gin/binding"
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,6 +110,60 @@ func TestOnlyDeclaredJSONIsRead(t *testing.T) {
 			require.Equal(t, status != 200, parse(t, w).Code != 0)
 		})
 	}
+}
+
+type paging struct {
+	Page int `form:"page" binding:"gte=1"`
+}
+
+type search struct {
+	paging
+	Word  string `form:"q" binding:"len=3"`
+	Agent string `header:"X-Agent" binding:"required"`
+	Bare  int    `binding:"required"`
+}
+
+func TestRulesNameParametersAsClientsDo(t *testing.T) {
+	w := get(bodyServer[search](), "/?q=abcd")
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.Equal(t, "page must be at least 1; q must be exactly 3 long; X-Agent is required; Bare is required", parse(t, w).Msg)
+}
+
+func TestMessagesStayShort(t *testing.T) {
+	r := bodyServer[order]()
+	list := `{"title":"a","items":[` + strings.Repeat(`{},`, 5000) + `{}]}`
+	require.Less(t, len(parse(t, post(r, "/", list)).Msg), 8*160)
+	key := `{"title":"a","by_name":{"` + strings.Repeat("k", 10_000) + `":{}}}`
+	require.Less(t, len(parse(t, post(r, "/", key)).Msg), 160)
+	number := `{"title":` + strings.Repeat("9", 10_000) + `}`
+	require.Equal(t, "title must be a string, not number", parse(t, post(r, "/", number)).Msg)
+}
+
+func TestGinsOwnSwitchesAreHonoured(t *testing.T) {
+	type anything struct {
+		V any `json:"v"`
+	}
+	r := bodyServer[anything]()
+	const exact = `{"v":9007199254740993}`
+	require.JSONEq(t, `{"v":9007199254740992}`, string(parse(t, post(r, "/", exact)).Data))
+	require.Equal(t, http.StatusOK, post(r, "/", `{"w":1}`).Code)
+
+	binding.EnableDecoderUseNumber, binding.EnableDecoderDisallowUnknownFields = true, true
+	defer func() { binding.EnableDecoderUseNumber, binding.EnableDecoderDisallowUnknownFields = false, false }()
+	require.Equal(t, `{"v":9007199254740993}`, string(parse(t, post(r, "/", exact)).Data))
+	require.Equal(t, `request body has a field that is not known: "w"`, parse(t, post(r, "/", `{"w":1}`)).Msg)
+	require.Equal(t, "request body must hold a single JSON value", parse(t, post(r, "/", `{"v":1} x`)).Msg)
+	require.Equal(t, "request body is not valid JSON", parse(t, post(r, "/", `{"v":`)).Msg)
+}
+
+type clock struct {
+	At time.Time `json:"at"`
+}
+
+func TestValuesOfTheWrongFormatAreRefused(t *testing.T) {
+	w := post(bodyServer[clock](), "/", `{"at":"tomorrow"}`)
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.Equal(t, "at has the wrong format", parse(t, w).Msg)
 }
 
 type scattered struct {

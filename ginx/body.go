@@ -42,7 +42,7 @@ func bindBody(c *gin.Context, req any, t reflect.Type) error {
 		return badRequest("Content-Type must be application/json", nil).WithStatus(http.StatusUnsupportedMediaType)
 	}
 	if err := decode(buf.Bytes(), req); err != nil {
-		return decodeError(err, t)
+		return decodeError(err, buf.Bytes(), t)
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func decode(body []byte, req any) error {
 var errTrailing = errors.New("ginx: data after top-level value")
 
 // decodeError says what is wrong in words of the client's JSON.
-func decodeError(err error, t reflect.Type) error {
+func decodeError(err error, body []byte, t reflect.Type) error {
 	var syntax *stdjson.SyntaxError
 	var mismatch *stdjson.UnmarshalTypeError
 	switch {
@@ -128,7 +128,28 @@ func decodeError(err error, t reflect.Type) error {
 		return badRequest(name+" must be "+want+", not "+got, err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return badRequest("request body is not valid JSON", err)
+	case strings.HasPrefix(err.Error(), unknownField):
+		return badRequest("request body has a field that is not known: "+bounded(err.Error()[len(unknownField):], maxFieldBytes), err)
 	default:
-		return badRequest("request body has a field in a wrong format", err)
+		return badRequest(wrongField(body, t)+" has the wrong format", err)
 	}
+}
+
+const unknownField = "json: unknown field "
+
+// wrongField finds the field whose own UnmarshalJSON or UnmarshalText refused its
+// value, a time's for example: such errors do not say where they come from.
+func wrongField(body []byte, t reflect.Type) string {
+	var values map[string]stdjson.RawMessage
+	if t.Kind() == reflect.Struct && stdjson.Unmarshal(body, &values) == nil {
+		for i := range t.NumField() {
+			sf := t.Field(i)
+			name := clientName(sf)
+			value, ok := values[name]
+			if ok && sf.IsExported() && json.API.Unmarshal(value, reflect.New(sf.Type).Interface()) != nil {
+				return name
+			}
+		}
+	}
+	return "a field of the request body"
 }

@@ -96,6 +96,30 @@ func TestExactStatusIsAnOption(t *testing.T) {
 	require.Equal(t, "404", rec.Only("http_server", "request").Label("status"))
 }
 
+func TestMethodsOfOurOwnAreOneLabel(t *testing.T) {
+	rec := observetest.NewRecorder(t)
+	r := gin.New()
+	r.Use(ginx.Observe(rec))
+	r.Handle("BREW", "/pot", wrap(ginx.Result{}, nil))
+	r.PATCH("/pot", wrap(ginx.Result{}, nil))
+	for _, method := range []string{"BREW", "PATCH"} {
+		do(r, httptest.NewRequest(method, "/pot", nil))
+	}
+	ended := rec.Ended("http_server", "request")
+	require.Equal(t, "other", ended[0].Label("method"))
+	require.Equal(t, "PATCH", ended[1].Label("method"))
+}
+
+func TestPanickedErrorsKeepTheirCause(t *testing.T) {
+	rec := observetest.NewRecorder(t)
+	r := gin.New()
+	r.Use(ginx.Observe(rec), ginx.Recovery())
+	cause := errors.New("cause")
+	r.GET("/", func(*gin.Context) { panic(cause) })
+	get(r, "/")
+	require.ErrorIs(t, rec.Only("http_server", "request").Err, cause)
+}
+
 func TestHandlersRunUnderTheObserversContext(t *testing.T) {
 	rec := observetest.NewRecorder(t)
 	inner := observe.Kind{Component: "test", Action: "inner", Help: "Work of a handler.", Form: observe.Instant}

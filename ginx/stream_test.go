@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -169,6 +170,16 @@ func TestGoroutinesLeftBehindDoNotDisturbTheEnd(t *testing.T) {
 	}
 	close(stop)
 	left.Wait()
+}
+
+func TestBrokenConnectionsEndTheStream(t *testing.T) {
+	var got error
+	r := streamServer(func(_ context.Context, _ topic, s *ginx.Stream) error {
+		got = s.Send(ginx.Event{Data: "x"})
+		return got
+	})
+	r.ServeHTTP(&partial{sink{header: http.Header{}}}, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.ErrorIs(t, got, io.ErrShortWrite)
 }
 
 func TestManyGoroutinesMaySend(t *testing.T) {
