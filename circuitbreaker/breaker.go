@@ -64,27 +64,27 @@ func (b *Breaker) Allow() (Ticket, error) {
 
 // begin returns a ticket that knows when it began.
 func (b *Breaker) begin(v *view, s *shard) (Ticket, error) {
-	start := max(v.set.now(), 1)
-	if v.set.watch && !b.watched(v, start) {
+	now := v.set.now()
+	if v.set.watch && !b.watched(v, now) {
 		return b.Allow()
 	}
-	return Ticket{shard: s, start: start}, nil
+	return Ticket{shard: s, start: now + 1}, nil
 }
 
 // watched tells the detectors of a call that begins, and asks them if it is time. It
 // reports whether the view still stands.
-func (b *Breaker) watched(v *view, start time.Duration) bool {
+func (b *Breaker) watched(v *view, now time.Duration) bool {
 	b.mu.Lock()
 	defer b.unlock()
-	if r := b.machine.recovery(); b.view.Load() == v && start >= r.nextAsk {
-		r.nextAsk = start + askEvery
-		b.judge(start)
+	if r := b.machine.recovery(); b.view.Load() == v && now >= r.nextAsk {
+		r.nextAsk = now + askEvery
+		b.judge(now)
 		b.publish()
 	}
 	if b.view.Load() != v {
 		return false
 	}
-	b.machine.watch(start)
+	b.machine.watch(now)
 	return true
 }
 
@@ -100,9 +100,9 @@ func (b *Breaker) decide() (Ticket, error) {
 	switch {
 	case ok:
 		if k == normal {
-			m.watch(max(now, 1))
+			m.watch(now)
 		}
-		return Ticket{shard: &v.first, kind: k, id: id, start: max(now, 1)}, nil
+		return Ticket{shard: &v.first, kind: k, id: id, start: now + 1}, nil
 	case v.route == ask && m.mode == Shadow:
 		m.recovery().counts.shadowed++
 		return Ticket{shard: &v.first, kind: bypass}, nil
@@ -128,15 +128,14 @@ func (b *Breaker) settle(t *Ticket, e ending) {
 	}
 	call := detect.Call{At: now, Latency: detect.Untimed}
 	if t.start > 0 {
-		call.Latency = now - t.start
+		call.Latency = now + 1 - t.start
 	}
 	ask := false
 	if t.kind == normal {
 		if t.start > 0 {
-			b.machine.unwatch(t.start)
+			b.machine.unwatch(t.start - 1)
 		}
-		ask = b.gathered(t.shard, now)
-		t.shard.pace(now)
+		ask = b.handOver(t.shard, now)
 	}
 	if b.machine.hear(t.kind, t.id, e.outcome, call) || ask {
 		b.judge(now)
@@ -144,13 +143,15 @@ func (b *Breaker) settle(t *Ticket, e ending) {
 	b.machine.tick(now)
 }
 
-// gathered hands over the successes that a shard has put aside.
-func (b *Breaker) gathered(s *shard, now time.Duration) (ask bool) {
-	n := s.pending.Swap(0)
-	if n == 0 {
-		return false
+// handOver tells the detectors of the successes that a shard has put aside. Their
+// time is that of the hand-over before: on a busy shard that is a moment ago, and
+// on one that has become quiet they must not speak for the present.
+func (b *Breaker) handOver(s *shard, now time.Duration) (ask bool) {
+	if n := s.pending.Swap(0); n > 0 {
+		ask = b.machine.hear(normal, 0, Success, detect.Call{At: s.last, Latency: detect.Untimed, Successes: n})
 	}
-	return b.machine.hear(normal, 0, Success, detect.Call{At: now, Latency: detect.Untimed, Successes: n})
+	s.pace(now)
+	return ask
 }
 
 // judge opens the breaker if the detectors say so, after all shards have handed
@@ -158,7 +159,7 @@ func (b *Breaker) gathered(s *shard, now time.Duration) (ask bool) {
 func (b *Breaker) judge(now time.Duration) {
 	for _, d := range b.machine.detectors {
 		if _, ill := d.Ill(now); ill {
-			b.view.Load().each(func(s *shard) { b.gathered(s, now) })
+			b.view.Load().each(func(s *shard) { b.handOver(s, now) })
 			b.machine.ask(now)
 			return
 		}

@@ -12,11 +12,11 @@ import (
 type Config struct {
 	// Name tells breakers apart, in errors and as a metric's label.
 	Name string
-	// OpenFor is the least time that the breaker stays open; 20 s by default. The
+	// OpenFor is the least time that the breaker stays open; 30 s by default. The
 	// time is drawn between OpenFor and three times the last one ("decorrelated
 	// jitter"), so that it grows while the other side stays down and so that the
 	// instances of a service do not probe at once: 500 that open together begin
-	// to probe over 40 s.
+	// to probe over a minute, some eight in a second.
 	OpenFor time.Duration
 	// MaxOpenFor bounds that growth, and what a response may ask for; 5 min by
 	// default, or OpenFor if that is longer.
@@ -24,8 +24,8 @@ type Config struct {
 	// ForgiveAfter is how long the breaker must have been closed for the growth to
 	// start over; 1 h by default.
 	ForgiveAfter time.Duration
-	// Probes is how many probes may be under way at a time, at most 64; 3 by
-	// default.
+	// Probes is how many probes may be under way at a time, at most 64; 5 by
+	// default, as many failures as make a run that is no chance.
 	Probes int
 	// ProbeSuccesses is how many probes must succeed before the ramp; 3 by default.
 	ProbeSuccesses int
@@ -44,7 +44,8 @@ type Config struct {
 	// 99th percentile of your latencies if that is more: a step can only be judged
 	// by the calls that come back within it.
 	RampStep time.Duration
-	// RampFailures is how many calls must fail to end the ramp; 5 by default.
+	// RampFailures is how many calls must fail to end the ramp; as many as
+	// ProbeFailures by default.
 	RampFailures int
 	// RampRatio is the share of calls that must fail as well to end the ramp; 0.5
 	// by default.
@@ -61,16 +62,16 @@ type Config struct {
 
 // withDefaults returns c with its zero fields filled in.
 func (c Config) withDefaults() Config {
-	fill(&c.OpenFor, 20*time.Second)
+	fill(&c.OpenFor, 30*time.Second)
 	fill(&c.MaxOpenFor, max(5*time.Minute, c.OpenFor))
 	fill(&c.ForgiveAfter, time.Hour)
-	fill(&c.Probes, 3)
+	fill(&c.Probes, 5)
 	fill(&c.ProbeSuccesses, 3)
 	fill(&c.ProbeFailures, c.Probes)
 	fill(&c.Lease, max(30*time.Second, 2*c.CallTimeout))
 	fill(&c.RampStart, 0.01)
 	fill(&c.RampStep, time.Second)
-	fill(&c.RampFailures, 5)
+	fill(&c.RampFailures, c.ProbeFailures)
 	fill(&c.RampRatio, 0.5)
 	fill(&c.MinBudget, 20*time.Millisecond)
 	return c

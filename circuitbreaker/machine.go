@@ -181,7 +181,7 @@ func (m *machine) tick(now time.Duration) {
 	case Open:
 		if now >= m.rec.until {
 			m.rec.probing = newProbing(m.set.Probes)
-			m.enter(HalfOpen, now, "time to probe")
+			m.enter(HalfOpen, m.rec.until, "time to probe")
 		}
 	case HalfOpen:
 		if lost := m.rec.probing.expire(now); lost > 0 {
@@ -198,7 +198,7 @@ func (m *machine) ascend(now time.Duration) {
 	r := &m.rec.ramp
 	for r.step(now, m.set.RampStep) {
 		if r.share >= whole {
-			m.enter(Closed, now, "ramp finished")
+			m.enter(Closed, r.began, "ramp finished") // when it was due, not noticed
 			return
 		}
 	}

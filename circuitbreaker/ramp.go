@@ -1,6 +1,9 @@
 package circuitbreaker
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // whole is a share of 1 in the fixed point that shares are kept in: sums of it are
 // exact, sums of floats are not.
@@ -21,8 +24,10 @@ type ramp struct {
 	stepGood, stepBad  uint64
 }
 
+// newRamp begins with the share start, rounded up, so that 0.01 is one call in
+// exactly a hundred.
 func newRamp(start float64, now time.Duration) ramp {
-	return ramp{share: max(uint64(start*float64(whole)), 1), began: now}
+	return ramp{share: uint64(math.Ceil(start * float64(whole))), began: now}
 }
 
 // admit reports whether the next call is one of the share. Until there are

@@ -12,9 +12,9 @@ import (
 // [Snapshot.Misused]. Do not copy a Ticket and use both, nor one Ticket from two
 // goroutines at a time. The zero Ticket belongs to no gate; ending it does nothing.
 type Ticket struct {
-	shard    *shard    // of a Breaker
-	throttle *Throttle // else
-	start    time.Duration
+	shard    *shard        // of a Breaker
+	throttle *Throttle     // else
+	start    time.Duration // a nanosecond late, so that 0 is for calls that are not timed
 	id       uint64
 	end      observe.End
 	kind     kind

@@ -1,6 +1,7 @@
 package circuitbreaker
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -35,7 +36,7 @@ type view struct {
 // busy breaker touch neither the lock nor the clock. While calls come at a
 // leisurely pace it gathers nothing, and each is heard of at once. When they come
 // faster than rapid for a while, it puts aside a dozen quick successes at a time,
-// and only one call in as many is timed. Failures are never put aside.
+// and only one call in eight is timed. Failures are never put aside.
 type shard struct {
 	view    *view
 	pending atomic.Uint32 // successes put aside
@@ -61,6 +62,7 @@ const (
 	// it never falls in step with a pattern in the calls.
 	leastBatch  = 8
 	batchSpread = 8
+	oneTimed    = 8
 	// manyShards is the number of shards of a busy breaker. Enough that goroutines
 	// rarely meet on one: they are spread by a hash, not assigned.
 	manyShards = 64
@@ -89,16 +91,20 @@ func (v *view) each(f func(*shard)) {
 	}
 }
 
-// turn tells whether the next call on this shard is to be timed.
+// turn tells whether the next call on this shard is to be timed: each one, or one
+// in oneTimed by chance, which no pattern in the calls can fool.
 func (s *shard) turn() bool {
-	batch := s.batch.Load()
-	return batch == 0 || s.pending.Load()+1 >= batch
+	return s.batch.Load() == 0 || rand.Uint32()%oneTimed == 0
 }
 
-// gather puts a success aside, and reports whether it is there to stay for now.
+// gather puts a success aside, unless it is the one to hand over the others with.
+// Goroutines that meet may put a few more aside.
 func (s *shard) gather() bool {
-	batch := s.batch.Load()
-	return batch != 0 && s.pending.Add(1) < batch
+	if s.pending.Load()+1 >= s.batch.Load() {
+		return false
+	}
+	s.pending.Add(1)
+	return true
 }
 
 // pace notes a hand-over at now and finds out how much to put aside. The caller

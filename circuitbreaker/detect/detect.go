@@ -28,7 +28,8 @@ const Untimed time.Duration = -1
 
 // Call tells of finished calls.
 type Call struct {
-	// At is when it ended, on the owner's monotonic clock.
+	// At is when it ended, on the owner's monotonic clock. It may lie before that
+	// of the last Call.
 	At time.Duration
 	// Latency is how long it took, or [Untimed].
 	Latency time.Duration
@@ -41,8 +42,7 @@ type Call struct {
 }
 
 // Detector judges one target. It is not safe for concurrent use: its owner
-// serialises the calls, and its times never go back by more than the owner's lock
-// takes to win.
+// serialises the calls.
 type Detector interface {
 	// Record hears of a call and reports whether it is worth asking [Detector.Ill]
 	// now. It must not allocate.

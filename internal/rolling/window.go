@@ -29,16 +29,20 @@ func New(span time.Duration) Window {
 // Span returns the time that the window remembers at most.
 func (w *Window) Span() time.Duration { return w.width * Buckets }
 
-// Add counts good and bad events at now. An event older than the newest one seen
-// counts in the newest slice: clocks read before a lock was won arrive late.
+// Add counts good and bad events at now. Events may come late: they count in the
+// slice they belong to, while the window remembers it.
 func (w *Window) Add(now time.Duration, good, bad uint32) {
 	w.advance(now)
-	c := &w.counts[w.slot(w.head)]
+	number := int64(now / w.width)
+	if number <= w.head-Buckets {
+		return
+	}
+	c := &w.counts[w.slot(number)]
 	c.good = addCapped(c.good, good)
 	c.bad = addCapped(c.bad, bad)
 }
 
-// Totals returns what the window holds at now.
+// Totals returns what the window holds at now, or at the latest time it was told.
 func (w *Window) Totals(now time.Duration) (good, bad uint64) {
 	w.advance(now)
 	for _, c := range w.counts {

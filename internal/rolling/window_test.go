@@ -28,12 +28,15 @@ func TestAFullSliceStaysFull(t *testing.T) {
 	require.EqualValues(t, uint32(math.MaxUint32), good)
 }
 
-func TestALateEventCountsInTheNewestSlice(t *testing.T) {
+func TestALateEventCountsWhereItBelongs(t *testing.T) {
 	w := rolling.New(10 * time.Second)
 	w.Add(30*time.Second, 1, 0)
-	w.Add(5*time.Second, 0, 1)
+	w.Add(25*time.Second, 0, 1)
+	w.Add(20*time.Second, 0, 100)
 	good, bad := w.Totals(30 * time.Second)
 	require.Equal(t, [2]uint64{1, 1}, [2]uint64{good, bad})
+	good, bad = w.Totals(35 * time.Second)
+	require.Equal(t, [2]uint64{1, 0}, [2]uint64{good, bad})
 	require.Equal(t, 10*time.Second, w.Span())
 }
 
@@ -51,7 +54,9 @@ func TestWindowAgreesWithAListOfAllEvents(t *testing.T) {
 		var now time.Duration
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			now += time.Duration(rapid.IntRange(0, int(width)*4).Draw(t, "pause"))
-			e := event{now, uint32(rapid.IntRange(0, 9).Draw(t, "good")), uint32(rapid.IntRange(0, 9).Draw(t, "bad"))}
+			late := time.Duration(rapid.IntRange(0, int(width)*12).Draw(t, "late"))
+			e := event{max(now-late, 0), uint32(rapid.IntRange(0, 9).Draw(t, "good")), uint32(rapid.IntRange(0, 9).Draw(t, "bad"))}
+			w.Totals(now)
 			w.Add(e.at, e.good, e.bad)
 			all = append(all, e)
 			good, bad := w.Totals(now)
