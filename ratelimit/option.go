@@ -1,13 +1,16 @@
 package ratelimit
 
 import (
+	"context"
 	"errors"
 	"time"
 
 	"github.com/bulwark-go/bulwark/internal/keyed"
 )
 
-// Option configures a local limiter.
+// Option configures a limiter or a failure policy. Each constructor names those
+// that it knows; the local limiters with keys know [WithClock], [WithCapacity] and
+// [WithEviction]. Others have no effect.
 type Option interface{ apply(*options) }
 
 type optionFunc func(*options)
@@ -21,6 +24,11 @@ type options struct {
 	full     keyed.Full
 	maxWait  time.Duration
 	queue    int
+
+	guard     Guard
+	budget    time.Duration
+	onFailure func(context.Context, error)
+	instances func() int
 }
 
 // WithBurst sets how much can be taken at once, for token buckets; see
@@ -66,7 +74,7 @@ func WithMaxWaiting(n int) Option {
 }
 
 func newOptions(opts []Option) options {
-	o := options{capacity: defaultCapacity, maxWait: time.Second, queue: 1024}
+	o := options{capacity: defaultCapacity, maxWait: time.Second, queue: 1024, budget: defaultBudget}
 	for _, opt := range opts {
 		opt.apply(&o)
 	}
@@ -83,6 +91,9 @@ func (o *options) validate() error {
 	}
 	if o.queue < 1 {
 		errs = append(errs, &FieldError{"maxWaiting", o.queue, "must be at least 1"})
+	}
+	if o.budget < time.Millisecond || o.budget > time.Minute {
+		errs = append(errs, &FieldError{"budget", o.budget, "must be from 1ms to 1m"})
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,204 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Guard keeps calls from a store that is away. A circuit breaker is one, with an
+// adapter of a few lines.
+type Guard interface {
+	// Allow returns an error while the store must not be called. Otherwise done
+	// must be called once with how the call ended: nil when the store answered,
+	// an error that is [context.Canceled] when nothing was learned of it, any
+	// other when it failed.
+	Allow() (done func(error), err error)
+}
+
+// defaultBudget is what a limiter may add to a request before it is the problem.
+const defaultBudget = 50 * time.Millisecond
+
+// WithGuard sets a failure policy's guard. Without it the policy leaves the store
+// alone for a second after three failures in a row, and then tries it with one
+// call in each second until it answers.
+func WithGuard(g Guard) Option {
+	return optionFunc(func(o *options) { o.guard = g })
+}
+
+// WithBudget sets how long a failure policy waits for the store, which must heed
+// its context for that. Without it that is 50 ms.
+func WithBudget(d time.Duration) Option {
+	return optionFunc(func(o *options) { o.budget = d })
+}
+
+// WithOnFailure sets a function that a failure policy calls with the error of each
+// failed call to the store, and with the guard's while that keeps calls away. It
+// runs on the request's goroutine, with no lock held.
+func WithOnFailure(f func(context.Context, error)) Option {
+	return optionFunc(func(o *options) { o.onFailure = f })
+}
+
+// FailOpen returns a Limiter that admits while next fails: for limits that protect
+// less than an outage of all would cost. It knows [WithGuard], [WithBudget],
+// [WithOnFailure] and [WithClock]; a bad one is refused with [*FieldError]s.
+//
+// Like all failure policies it passes on the errors that wrap [ErrRequest], and
+// those of a caller that gave up: neither says anything about the store.
+func FailOpen(next Limiter, opts ...Option) (Limiter, error) {
+	return newPolicy(next, newOptions(opts), func(*clock) fallback { return failOpen{} })
+}
+
+// FailClosed returns a Limiter that denies while next fails: for limits that
+// protect something worth an outage, such as codes against being guessed. A denial
+// of that sort is Degraded, and may be tried again after a second. It knows the
+// same options as [FailOpen].
+func FailClosed(next Limiter, opts ...Option) (Limiter, error) {
+	return newPolicy(next, newOptions(opts), func(*clock) fallback { return failClosed{} })
+}
+
+// policy asks next, and its fallback when next fails.
+type policy struct {
+	next      Limiter
+	guard     Guard
+	budget    time.Duration
+	onFailure func(context.Context, error)
+	clock     clock
+	fallback  fallback
+}
+
+// fallback decides instead of a store.
+type fallback interface {
+	// instead decides about a request that the store could not be asked about.
+	instead(key string, cost int64) (Decision, error)
+	// charge returns what to ask the store for, given the cost of a request, and
+	// whether that settles what was decided here.
+	charge(key string, cost int64) (charge int64, settles bool)
+	// answered notes the store's decision about what charge said.
+	answered(key string, charge int64, settles bool, d Decision)
+}
+
+func newPolicy(next Limiter, o options, make func(*clock) fallback) (Limiter, error) {
+	err := o.validate()
+	if next == nil {
+		err = errors.Join(err, &FieldError{"next", "nil", "must be given"})
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &policy{next: next, guard: o.guard, budget: o.budget, onFailure: o.onFailure, clock: o.newClock()}
+	if p.guard == nil {
+		p.guard = &storeGuard{clock: o.newClock()}
+	}
+	p.fallback = make(&p.clock)
+	return p, nil
+}
+
+// Take implements [Limiter].
+func (p *policy) Take(ctx context.Context, key string, cost int64) (Decision, error) {
+	charge, settles := p.fallback.charge(key, cost)
+	d, err, failed := p.ask(ctx, key, charge)
+	if !failed {
+		if err == nil {
+			p.fallback.answered(key, charge, settles, d)
+		}
+		return d, err
+	}
+	if p.onFailure != nil {
+		p.onFailure(ctx, err)
+	}
+	if err := CheckRequest(key, cost, Unlimited); err != nil {
+		return Decision{}, err
+	}
+	d, err = p.fallback.instead(key, cost)
+	d.Degraded = err == nil
+	return d, err
+}
+
+// ask asks the store, and tells whether it failed.
+func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, err error, failed bool) {
+	done, err := p.guard.Allow()
+	if err != nil {
+		return Decision{}, err, true
+	}
+	verdict := errAbrupt
+	defer func() { done(verdict) }() // also when next panics
+	limited, cancel := context.WithTimeout(ctx, p.budget)
+	defer cancel()
+	d, err = p.next.Take(limited, key, cost)
+	switch {
+	case err == nil, errors.Is(err, ErrRequest):
+		verdict = nil
+		return d, err, false
+	case ctx.Err() != nil:
+		verdict = context.Canceled // the caller's end, or its deadline, not ours
+		return Decision{}, err, false
+	default:
+		verdict = err
+		return Decision{}, err, true
+	}
+}
+
+// errAbrupt is the guard's verdict on a limiter that panicked.
+var errAbrupt = errors.New("ratelimit: store call ended abruptly")
+
+type failOpen struct{}
+
+func (failOpen) instead(string, int64) (Decision, error) {
+	return Decision{Allowed: true, Limit: Unlimited, Remaining: Unlimited}, nil
+}
+func (failOpen) charge(_ string, cost int64) (int64, bool) { return cost, false }
+func (failOpen) answered(string, int64, bool, Decision)    {}
+
+type failClosed struct{ failOpen }
+
+func (failClosed) instead(string, int64) (Decision, error) {
+	return Decision{RetryAfter: pause}, nil
+}
+
+const (
+	patience = 3           // failures in a row until a storeGuard keeps calls away
+	pause    = time.Second // between its trials
+)
+
+// errAway is a storeGuard's error.
+var errAway = errors.New("ratelimit: store is away")
+
+// storeGuard is the guard that a policy has by itself.
+type storeGuard struct {
+	clock clock
+
+	mu       sync.Mutex
+	failures int
+	trial    int64 // when the next call may try
+}
+
+// Allow implements [Guard]. A trial that never ends delays the next by nothing.
+func (g *storeGuard) Allow() (func(error), error) {
+	now := g.clock.read()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failures >= patience {
+		if now < g.trial {
+			return nil, errAway
+		}
+		g.trial = now + int64(pause)
+	}
+	return g.done, nil
+}
+
+func (g *storeGuard) done(err error) {
+	now := g.clock.read()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case err == nil:
+		g.failures = 0
+	case errors.Is(err, context.Canceled):
+	default:
+		if g.failures++; g.failures == patience {
+			g.trial = now + int64(pause)
+		}
+	}
+}
