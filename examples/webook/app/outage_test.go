@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/internal/faultproxy"
 	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/logger"
 )
@@ -120,6 +121,34 @@ func newLoad(t *testing.T, i *instance, token string) *load {
 	l.stop = func() { cancel(); all.Wait() }
 	t.Cleanup(l.stop)
 	return l
+}
+
+// A Redis that takes requests and never answers is worse than one that is gone:
+// each request must give up on it by itself.
+func TestARedisThatHangsDoesNotHangTheApp(t *testing.T) {
+	proxy, err := faultproxy.Start(testenv.EmbeddedRedis(t).Addr())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
+	i := start(t, shared(t, proxy.Addr())())
+	token := i.login(t, "ann@example.com").access()
+	require.Zero(t, i.call(t, http.MethodGet, "/users/profile", token, "").Code)
+
+	proxy.Set(faultproxy.Fault{Down: faultproxy.Link{Hold: true}})
+	for range 5 {
+		begin := time.Now()
+		require.Zero(t, i.call(t, http.MethodGet, "/users/profile", token, "").Code)
+		require.Less(t, time.Since(begin), 2*time.Second)
+	}
+	begin := time.Now()
+	edit := i.call(t, http.MethodPost, "/users/edit", token, `{"nickname":"new"}`)
+	require.Equal(t, http.StatusServiceUnavailable, edit.status)
+	require.Less(t, time.Since(begin), 2*time.Second)
+	eventually(t, func() bool { return len(i.log.all(t, "component down")) == 1 }, "the outage is seen")
+
+	proxy.Heal()
+	eventually(t, func() bool {
+		return i.call(t, http.MethodPost, "/users/edit", token, `{"nickname":"new"}`).Code == 0
+	}, "recovery without restart")
 }
 
 func TestWhereTheOperatorSaidSoReadsFailWithTheCache(t *testing.T) {
