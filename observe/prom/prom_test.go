@@ -255,7 +255,7 @@ func TestWhatCannotBeShownIsReportedOnceAndCounted(t *testing.T) {
 		"name taken by another collector":      &collides,
 		"amount that names another metric":     &badAmount,
 		"label that is a constant label, too":  {Component: "a", Action: "b", StartLabels: []string{"instance_id"}},
-		"same metric name from other snippets": {Component: "lock_hold", Action: "x", StartLabels: []string{"le"}},
+		"label that the format reserves":       {Component: "lock_hold", Action: "x", StartLabels: []string{"le"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told refusals
