@@ -45,30 +45,40 @@ func newBreaker(key string, set *settings) *Breaker {
 // Allow admits a call, or refuses it with an [*OpenError]. The ticket must be
 // ended; one of a probe that is not counts as failed after [Config.Lease].
 func (b *Breaker) Allow() (Ticket, error) {
+	var t Ticket
+	err := b.admit(&t)
+	return t, err
+}
+
+// admit fills in t, which is zero, or returns the refusal.
+func (b *Breaker) admit(t *Ticket) error {
 	v := b.view.Load()
 	switch v.route {
 	case pass:
-		s := v.shard()
-		if v.timed && s.turn() {
-			return b.begin(v, s)
+		t.shard = v.shard()
+		if v.timed && t.shard.turn() {
+			return b.begin(v, t)
 		}
-		return Ticket{shard: s}, nil
+		return nil
 	case refuse:
-		return Ticket{}, v.refusal
+		return v.refusal
 	case ignore:
-		return Ticket{shard: &v.first, kind: bypass}, nil
+		t.shard, t.kind = &v.first, bypass
+		return nil
 	default:
-		return b.decide()
+		return b.decide(t)
 	}
 }
 
-// begin returns a ticket that knows when it began.
-func (b *Breaker) begin(v *view, s *shard) (Ticket, error) {
+// begin notes in t when it began.
+func (b *Breaker) begin(v *view, t *Ticket) error {
 	now := v.set.now()
 	if v.set.watch && !b.watched(v, now) {
-		return b.Allow()
+		t.shard = nil
+		return b.admit(t)
 	}
-	return Ticket{shard: s, start: now + 1}, nil
+	t.start = now + 1
+	return nil
 }
 
 // watched tells the detectors of a call that begins, and asks them if it is time. It
@@ -89,7 +99,7 @@ func (b *Breaker) watched(v *view, now time.Duration) bool {
 }
 
 // decide asks the machine, for states in which each call matters.
-func (b *Breaker) decide() (Ticket, error) {
+func (b *Breaker) decide(t *Ticket) error {
 	b.mu.Lock()
 	defer b.unlock()
 	m := &b.machine
@@ -102,14 +112,16 @@ func (b *Breaker) decide() (Ticket, error) {
 		if k == normal {
 			m.watch(now)
 		}
-		return Ticket{shard: &v.first, kind: k, id: id, start: now + 1}, nil
+		t.shard, t.kind, t.id, t.start = &v.first, k, id, now+1
+		return nil
 	case v.route == ask && m.mode == Shadow:
 		m.recovery().counts.shadowed++
-		return Ticket{shard: &v.first, kind: bypass}, nil
+		t.shard, t.kind = &v.first, bypass
+		return nil
 	case v.route == ask:
 		v.refusal = b.refusal(v)
 	}
-	return Ticket{}, v.refusal
+	return v.refusal
 }
 
 // settle takes the result of a ticket whose end the shard alone could not take.

@@ -177,7 +177,13 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
-	ctx, ticket, err := allow(ctx, gate)
+	var ticket Ticket
+	var err error
+	if b, ok := gate.(*Breaker); ok { // the usual case, called directly
+		err = b.admit(&ticket)
+	} else {
+		ctx, ticket, err = allow(ctx, gate)
+	}
 	if err != nil {
 		return zero, err
 	}
@@ -196,10 +202,6 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 
 // allow asks gate, and hands ctx to one that can use it.
 func allow(ctx context.Context, gate Gate) (context.Context, Ticket, error) {
-	if b, ok := gate.(*Breaker); ok { // the usual case, called directly
-		t, err := b.Allow()
-		return ctx, t, err
-	}
 	if o, ok := gate.(*Observed); ok {
 		return o.allow(ctx)
 	}

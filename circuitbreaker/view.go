@@ -35,8 +35,8 @@ type view struct {
 // shard gathers successes that need no judging right away, so that most calls of a
 // busy breaker touch neither the lock nor the clock. While calls come at a
 // leisurely pace it gathers nothing, and each is heard of at once. When they come
-// faster than rapid for a while, it puts aside a dozen quick successes at a time,
-// and only one call in eight is timed. Failures are never put aside.
+// faster than rapid for a while, it puts aside two dozen quick successes at a time,
+// and only one call in sixteen is timed. Failures are never put aside.
 type shard struct {
 	view    *view
 	pending atomic.Uint32 // successes put aside
@@ -60,9 +60,9 @@ const (
 	rapidAfter = 256
 	// leastBatch and batchSpread give the number put aside, which varies so that
 	// it never falls in step with a pattern in the calls.
-	leastBatch  = 8
-	batchSpread = 8
-	oneTimed    = 8
+	leastBatch  = 16
+	batchSpread = 16
+	oneTimed    = 16
 	// manyShards is the number of shards of a busy breaker. Enough that goroutines
 	// rarely meet on one: they are spread by a hash, not assigned.
 	manyShards = 64
@@ -121,7 +121,7 @@ func (s *shard) pace(now time.Duration) {
 		s.streak++
 	default:
 		// The clock's low bits are as good as chance here.
-		s.batch.Store(leastBatch + uint32(uint64(now)*0x9E3779B97F4A7C15>>61)%batchSpread)
+		s.batch.Store(leastBatch + uint32(uint64(now)*0x9E3779B97F4A7C15>>60)%batchSpread)
 		s.view.spread()
 	}
 }
