@@ -22,6 +22,7 @@ type queue struct {
 	runners          int
 	busy             bool
 	closed           bool
+	spare            []Field       // a slice for the slot that is emptied next
 	wake             chan struct{} // has a token when the ring may not be empty
 	stop             chan struct{} // closed by close
 	changed          *sync.Cond    // done, busy or runners
@@ -114,16 +115,16 @@ func (q *queue) work(ctx context.Context) {
 // drain is called with q.mu held, which it releases around each write.
 func (q *queue) drain(ctx context.Context) {
 	q.busy = true
-	var line queued
 	for n := 1; ctx.Err() == nil && q.head < q.tail; n++ {
 		slot := &q.ring[q.head%uint64(len(q.ring))]
-		line, *slot = *slot, queued{fields: line.fields} // slices are used in turn
+		line := *slot
+		*slot = queued{fields: q.spare} // slices are used in turn
 		q.head++
 		q.mu.Unlock()
 		line.core.Write(line.entry, line.fields)
 		clear(line.fields)
-		line.fields = line.fields[:0]
 		q.mu.Lock()
+		q.spare = line.fields[:0]
 		q.done++
 		q.changed.Broadcast()
 		if n%len(q.ring) == 0 { // a flood may never let the ring run empty

@@ -129,20 +129,6 @@ func TestCallersDataStaysAsItIs(t *testing.T) {
 	rec.RequireNowhere(number)
 }
 
-func TestLineWithoutAnythingToHideAllocatesNothing(t *testing.T) {
-	log := logger.New(mask.New(discard{}))
-	err := errors.New("connection refused")
-	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		log.Info("request served", logger.String("route", "/users/:id"), logger.Int("status", 200), logger.Err(err))
-	}))
-}
-
-type discard struct{}
-
-func (discard) Enabled(logger.Level) bool          { return true }
-func (discard) With([]logger.Field) logger.Core    { return discard{} }
-func (discard) Write(logger.Entry, []logger.Field) {}
-
 func TestOptions(t *testing.T) {
 	require.Equal(t, map[string]any{"Api-Pin": mask.Text, "userApiPin": mask.Text, "pin": "1"},
 		line(t, []mask.Option{mask.WithKeys("api_pin")},

@@ -143,13 +143,6 @@ func TestValue(t *testing.T) {
 const text = "GET /api/v1/articles/8421?page=3&size=20 HTTP/1.1 200 5120 bytes in 1.73ms; " +
 	"order 202611231511590042 at 2026-11-23T15:11:59.123Z trace=4bf92f3577b34da6a3ce929d0e0e4736 \"ok\" "
 
-func TestTextWithoutAnythingToHideIsNotCopied(t *testing.T) {
-	s := strings.Repeat(text, 10)
-	require.Equal(t, s, mask.String(s))
-	require.Zero(t, testing.AllocsPerRun(100, func() { _ = mask.String(s) }))
-	require.Zero(t, testing.AllocsPerRun(100, func() { _ = mask.Key("X-Request-Id") }))
-}
-
 func FuzzString(f *testing.F) {
 	for _, s := range []string{
 		text, "+86 138-0013-8000", "１３８００１３８０００", `{"password":"x\"","a":[1]}`, "redis://:p@h", "a%2B86", "%25%25",

@@ -5,7 +5,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -57,21 +56,6 @@ func backend(testing.TB) loggertest.Backend {
 }
 
 func TestConformance(t *testing.T) { loggertest.Test(t, backend) }
-
-func TestLinesOfThreePlainFieldsAllocateNothing(t *testing.T) {
-	enc := zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig())
-	log := logger.New(zaplog.New(zap.New(zapcore.NewCore(enc, zapcore.AddSync(&discard{}), zap.InfoLevel))))
-	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		log.Info("m", logger.String("a", "b"), logger.Int("c", 1), logger.Duration("d", time.Second))
-	}))
-	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		log.Debug("m", logger.String("a", "b"), logger.Int("c", 1), logger.Duration("d", time.Second))
-	}))
-}
-
-type discard struct{}
-
-func (*discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func TestConsoleKeepsOneLinePerCall(t *testing.T) {
 	out := &locked{}
