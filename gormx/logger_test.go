@@ -106,6 +106,13 @@ func TestEachStatementIsOneLine(t *testing.T) {
 	rec.RequireNowhere(secret)
 }
 
+func TestParametersAreNotInlined(t *testing.T) {
+	l, _ := newLogger(t, gormx.LoggerConfig{})
+	sql, params := l.ParamsFilter(t.Context(), "a = ?", secret)
+	require.Equal(t, "a = ?", sql)
+	require.Empty(t, params, "gorm would write them into the text")
+}
+
 func TestSlowStatementIsAWarning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, rec := newLogger(t, gormx.LoggerConfig{SlowThreshold: time.Second})

@@ -64,6 +64,13 @@ func TestTransactionStepsAreReported(t *testing.T) {
 				}))
 				require.NoError(t, db.First(&author{}, "email = ?", "later@x").Error)
 			})
+			t.Run("gorm finds its prepared statements on top", func(t *testing.T) {
+				require.NoError(t, db.Transaction(func(tx *gorm.DB) error {
+					_, onTop := tx.Statement.ConnPool.(*gorm.PreparedStmtTX) // it sends savepoints past them
+					require.Equal(t, cfg.PrepareStmt, onTop)
+					return nil
+				}))
+			})
 			t.Run("the pool below stays in reach", func(t *testing.T) {
 				pool, err := db.DB()
 				require.NoError(t, err)

@@ -249,13 +249,13 @@ func TestWhatCannotBeShownIsReportedOnceAndCounted(t *testing.T) {
 	collides.Component, collides.Action = "foreign", "call"
 	badAmount.Action, badAmount.Amount = "walk", "in_flight"
 	for name, kind := range map[string]*observe.Kind{
-		"no kind":                              nil,
-		"invalid kind":                         {Component: "Bad"},
-		"same name, other labels":              &otherLabels,
-		"name taken by another collector":      &collides,
-		"amount that names another metric":     &badAmount,
-		"label that is a constant label, too":  {Component: "a", Action: "b", StartLabels: []string{"instance_id"}},
-		"label that the format reserves":       {Component: "lock_hold", Action: "x", StartLabels: []string{"le"}},
+		"no kind":                             nil,
+		"invalid kind":                        {Component: "Bad"},
+		"same name, other labels":             &otherLabels,
+		"name taken by another collector":     &collides,
+		"amount that names another metric":    &badAmount,
+		"label that is a constant label, too": {Component: "a", Action: "b", StartLabels: []string{"instance_id"}},
+		"label that the format reserves":      {Component: "lock_hold", Action: "x", StartLabels: []string{"le"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var told refusals
