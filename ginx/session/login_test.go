@@ -99,6 +99,15 @@ func TestLoginIsDemandedWhereNoRuleSaysOtherwise(t *testing.T) {
 	}
 }
 
+func TestBearerToken(t *testing.T) {
+	for header, want := range map[string]string{
+		"Bearer a.b.c": "a.b.c", "bearer a": "a", "BEARER  a ": "a", "Bearer nullx": "nullx",
+		"": "", "Bearer": "", "Bearer ": "", "Bearer null": "", "Bearer undefined": "", "Basic a": "", "a.b.c": "", "Bearera": "",
+	} {
+		require.Equal(t, want, session.BearerToken(header), "%q", header)
+	}
+}
+
 func TestLoggedOutTokenIsRefused(t *testing.T) {
 	a := newArena(t)
 	g := newGate(t, a.m, session.Public("/users/refresh_token"))

@@ -209,6 +209,15 @@ func TestLoginTakesANewIDAndNothingFromBefore(t *testing.T) {
 	})
 }
 
+func TestLoginEndsTheSessionBefore(t *testing.T) {
+	s := newSite(t, session.NewMemoryData(), session.ServerSideConfig{})
+	require.Equal(t, 200, s.do("PUT", "/cart"))
+	before := s.cookie
+	require.Equal(t, 200, s.do("POST", "/login"))
+	s.cookie = before
+	require.Equal(t, " false", s.cart())
+}
+
 func TestReferenceOfTheClientsChoiceIsNeverTakenOver(t *testing.T) {
 	eachData(t, func(t *testing.T, store session.DataStore) {
 		s := newSite(t, store, session.ServerSideConfig{})
@@ -222,15 +231,18 @@ func TestReferenceOfTheClientsChoiceIsNeverTakenOver(t *testing.T) {
 }
 
 func TestDeletingAFieldKeepsTheLogin(t *testing.T) {
-	eachData(t, func(t *testing.T, store session.DataStore) {
-		s := newSite(t, store, session.ServerSideConfig{})
-		s.do("POST", "/login")
-		require.Equal(t, 200, s.do("PUT", "/cart"))
-		require.Equal(t, "tea true", s.cart())
-		require.Equal(t, 200, s.do("DELETE", "/cart"))
-		require.Equal(t, " false", s.cart())
-		require.Equal(t, 200, s.do("GET", "/me"))
-		require.EqualValues(t, 42, s.user())
+	synctest.Test(t, func(t *testing.T) {
+		eachDataInBubble(t, func(store session.DataStore) {
+			s := newSite(t, store, session.ServerSideConfig{})
+			s.do("POST", "/login")
+			require.Equal(t, 200, s.do("PUT", "/cart"))
+			require.Equal(t, "tea true", s.cart())
+			require.Equal(t, 200, s.do("DELETE", "/cart"))
+			require.Equal(t, " false", s.cart())
+			wait(2 * time.Second) // nothing is remembered any more
+			require.Equal(t, 200, s.do("GET", "/me"))
+			require.EqualValues(t, 42, s.user())
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -126,7 +127,7 @@ func TestTokensAndKeysNeverPrint(t *testing.T) {
 	printed := fmt.Sprintf("%v %+v %#v %s %v %+v %#v", a.tokens, a.tokens, a.tokens, a.tokens, a.keys, a.keys, a.keys)
 	_, expired := a.m.Verify(t.Context(), a.tokens.Access, "other")
 	_, garbage := a.m.Verify(t.Context(), a.tokens.Access[1:], "other")
-	for _, secret := range []string{a.tokens.Access, a.tokens.Refresh, a.tokens.Access[1:], fmt.Sprint(a.keys.Access[0].Secret), string(a.keys.Access[0].Secret)} {
+	for _, secret := range []string{a.tokens.Access, a.tokens.Refresh, a.tokens.Access[1:], fmt.Sprint(a.keys.Access[0].Secret), string(a.keys.Access[0].Secret), base64.StdEncoding.EncodeToString(a.keys.Access[0].Secret)} {
 		for _, output := range []string{log.String(), string(text), printed, expired.Error(), garbage.Error()} {
 			require.NotContains(t, output, secret)
 		}

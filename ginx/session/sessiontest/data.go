@@ -29,7 +29,10 @@ func TestData(t *testing.T, factory func(t *testing.T) session.DataStore) {
 		{"sessions do not touch each other", dataIndependent},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.test(t, factory(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, factory(t))
+		})
 	}
 }
 
@@ -172,14 +175,14 @@ func requireEnds(t *testing.T, d session.DataStore, ref string) {
 }
 
 func dataNotExtended(t *testing.T, d session.DataStore) {
-	ref := start(t, d, 100*time.Millisecond)
+	ref := start(t, d, short)
 	r := use(t, d, ref, session.Access{Set: map[string]string{"a": "1"}})
 	require.False(t, r.Extended)
 	requireEnds(t, d, r.Ref)
 }
 
 func dataInterval(t *testing.T, d session.DataStore) {
-	ref := start(t, d, 200*time.Millisecond)
+	ref := start(t, d, short)
 	early := use(t, d, ref, session.Access{TTL: time.Hour, After: time.Hour})
 	require.False(t, early.Extended)
 	require.Equal(t, ref, early.Ref)
@@ -189,13 +192,13 @@ func dataInterval(t *testing.T, d session.DataStore) {
 	again := use(t, d, due.Ref, session.Access{TTL: time.Hour, After: time.Hour})
 	require.False(t, again.Extended)
 
-	other := start(t, d, 200*time.Millisecond)
+	other := start(t, d, short)
 	requireEnds(t, d, other)
 	use(t, d, due.Ref, session.Access{}) // outlives the one that was not extended
 }
 
 func dataEnd(t *testing.T, d session.DataStore) {
-	end := time.Now().Add(200 * time.Millisecond).Truncate(time.Millisecond)
+	end := time.Now().Add(short).Truncate(time.Millisecond)
 	ref, err := d.Create(t.Context(), session.Record{ID: "id", UserID: 7, EndsAt: end}, time.Hour)
 	require.NoError(t, err)
 	r := use(t, d, ref, session.Access{TTL: time.Hour})

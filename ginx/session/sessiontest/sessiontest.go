@@ -13,11 +13,16 @@ import (
 	"github.com/bulwark-go/bulwark/ginx/session"
 )
 
-// soon bounds how long the suite waits for something to expire.
-const soon = 10 * time.Second
+const (
+	// short is a life that is seen both before and after its end, so it must
+	// outlast a pause of the machine.
+	short = time.Second
+	// soon bounds how long the suite waits for an end.
+	soon = 10 * time.Second
+)
 
-// Test checks a [session.Store]. Factory is called once per case and returns a
-// store that shares nothing with earlier ones, but for ids of its own.
+// Test checks a [session.Store]. Factory is called once per case and returns an
+// empty store. The cases run in parallel.
 func Test(t *testing.T, factory func(t *testing.T) session.Store) {
 	cases := []struct {
 		name string
@@ -40,7 +45,10 @@ func Test(t *testing.T, factory func(t *testing.T) session.Store) {
 		{"a canceled context is an error, not an answer", canceled},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.test(t, factory(t)) })
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.test(t, factory(t))
+		})
 	}
 }
 
@@ -76,7 +84,7 @@ func unknown(t *testing.T, s session.Store) {
 }
 
 func expires(t *testing.T, s session.Store) {
-	create(t, s, "short", 50*time.Millisecond)
+	create(t, s, "short", short)
 	create(t, s, "long", time.Hour)
 	require.True(t, alive(t, s, "short"))
 	require.Eventually(t, func() bool { return !alive(t, s, "short") }, soon, 5*time.Millisecond)
@@ -136,9 +144,9 @@ func ahead(t *testing.T, s session.Store) {
 
 func rotationExpires(t *testing.T, s session.Store) {
 	create(t, s, "shortened", time.Hour)
-	create(t, s, "extended", 100*time.Millisecond)
+	create(t, s, "extended", short)
 	rotate(t, s, "extended", 1, 0)
-	_, err := s.Rotate(t.Context(), "shortened", session.Rotation{Generation: 1, TTL: 150 * time.Millisecond})
+	_, err := s.Rotate(t.Context(), "shortened", session.Rotation{Generation: 1, TTL: short + 50*time.Millisecond})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return !alive(t, s, "shortened") }, soon, 5*time.Millisecond)
 	require.True(t, alive(t, s, "extended"))
