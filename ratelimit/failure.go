@@ -68,15 +68,25 @@ type policy struct {
 	fallback  fallback
 }
 
+// question is what a store is asked about a request.
+type question struct {
+	cost   int64 // of the request
+	charge int64 // cost, and what else is to be settled
+	// settles tells that the charge is for what was decided here, too; reserved
+	// that the cost was taken from a local share before.
+	settles, reserved bool
+}
+
 // fallback decides instead of a store.
 type fallback interface {
+	// cutOff notes that the guard keeps all calls from the store.
+	cutOff()
 	// instead decides about a request that the store could not be asked about.
 	instead(key string, cost int64) (Decision, error)
-	// charge returns what to ask the store for, given the cost of a request, and
-	// whether that settles what was decided here.
-	charge(key string, cost int64) (charge int64, settles bool)
-	// answered notes the store's decision about what charge said.
-	answered(key string, charge int64, settles bool, d Decision)
+	// before returns what to ask the store, or a denial that needs no asking.
+	before(key string, cost int64) (question, *Decision)
+	// answered notes the store's decision.
+	answered(key string, asked question, d Decision)
 }
 
 func newPolicy(next Limiter, o options, make func(*clock) fallback) (Limiter, error) {
@@ -97,11 +107,14 @@ func newPolicy(next Limiter, o options, make func(*clock) fallback) (Limiter, er
 
 // Take implements [Limiter].
 func (p *policy) Take(ctx context.Context, key string, cost int64) (Decision, error) {
-	charge, settles := p.fallback.charge(key, cost)
-	d, err, failed := p.ask(ctx, key, charge)
+	q, denial := p.fallback.before(key, cost)
+	if denial != nil {
+		return *denial, nil
+	}
+	d, err, failed := p.ask(ctx, key, q.charge)
 	if !failed {
 		if err == nil {
-			p.fallback.answered(key, charge, settles, d)
+			p.fallback.answered(key, q, d)
 		}
 		return d, err
 	}
@@ -120,6 +133,7 @@ func (p *policy) Take(ctx context.Context, key string, cost int64) (Decision, er
 func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, err error, failed bool) {
 	done, err := p.guard.Allow()
 	if err != nil {
+		p.fallback.cutOff()
 		return Decision{}, err, true
 	}
 	verdict := errAbrupt
@@ -145,11 +159,15 @@ var errAbrupt = errors.New("ratelimit: store call ended abruptly")
 
 type failOpen struct{}
 
+func (failOpen) cutOff() {}
+
 func (failOpen) instead(string, int64) (Decision, error) {
 	return Decision{Allowed: true, Limit: Unlimited, Remaining: Unlimited}, nil
 }
-func (failOpen) charge(_ string, cost int64) (int64, bool) { return cost, false }
-func (failOpen) answered(string, int64, bool, Decision)    {}
+func (failOpen) before(_ string, cost int64) (question, *Decision) {
+	return question{cost: cost, charge: cost}, nil
+}
+func (failOpen) answered(string, question, Decision) {}
 
 type failClosed struct{ failOpen }
 

@@ -29,6 +29,7 @@ type options struct {
 	budget    time.Duration
 	onFailure func(context.Context, error)
 	instances func() int
+	grace     time.Duration
 }
 
 // WithBurst sets how much can be taken at once, for token buckets; see
@@ -74,7 +75,7 @@ func WithMaxWaiting(n int) Option {
 }
 
 func newOptions(opts []Option) options {
-	o := options{capacity: defaultCapacity, maxWait: time.Second, queue: 1024, budget: defaultBudget}
+	o := options{capacity: defaultCapacity, maxWait: time.Second, queue: 1024, budget: defaultBudget, grace: defaultGrace}
 	for _, opt := range opts {
 		opt.apply(&o)
 	}
@@ -94,6 +95,9 @@ func (o *options) validate() error {
 	}
 	if o.budget < time.Millisecond || o.budget > time.Minute {
 		errs = append(errs, &FieldError{"budget", o.budget, "must be from 1ms to 1m"})
+	}
+	if o.grace < 0 || o.grace > time.Hour {
+		errs = append(errs, &FieldError{"grace", o.grace, "must be from 0s to 1h"})
 	}
 	return errors.Join(errs...)
 }

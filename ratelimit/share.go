@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/bulwark-go/bulwark/internal/keyed"
@@ -19,21 +20,34 @@ func WithInstances(count func() int) Option {
 	return optionFunc(func(o *options) { o.instances = count })
 }
 
+// defaultGrace is twice the time in which every instance's own guard notices.
+const defaultGrace = 2 * pause
+
+// WithGrace sets for how long after its store is back an instance keeps to its
+// share, as others may not have noticed yet. It must not be shorter than what the
+// guards of all instances need to notice; without it that is 2 s, for the guards
+// that [Share] comes with.
+func WithGrace(d time.Duration) Option {
+	return optionFunc(func(o *options) { o.grace = d })
+}
+
 // Share returns a Limiter that gives each of the instances its share of next's
 // limit while next fails: a local token bucket with the rate and the burst divided
 // by their number, and a burst of at least 1. It knows [WithInstances],
-// [WithCapacity] and the options of [FailOpen].
+// [WithGrace], [WithCapacity] and the options of [FailOpen].
 //
 // All instances together admit at most rate × t + burst in any window of length t,
 // as without a failure, if they were asking often enough to know what remained:
 //
 //   - A key's share begins with what next had told within the last tenth of a
 //     second to remain, divided by the instances, and empty when it told nothing.
-//   - When next is back, an instance first charges it with what is missing from its
-//     share, so that next does not hand out the same tokens again.
+//   - When next is back, an instance charges it with what is missing from its
+//     share, so that next does not hand out the same tokens again; and for the
+//     grace, see [WithGrace], both next and the share have to admit a request.
 //
-// What remained can change within that tenth of a second; while it does, as much
-// as the burst can be admitted once more.
+// What remains can change within that tenth of a second; while it does, as much as
+// the burst can be admitted once more. An instance that alone cannot reach next
+// adds its share to what the others admit.
 func Share(next QuotaLimiter, instances int, opts ...Option) (Limiter, error) {
 	o := newOptions(opts)
 	var errs []error
@@ -52,7 +66,7 @@ func Share(next QuotaLimiter, instances int, opts ...Option) (Limiter, error) {
 		return nil, err
 	}
 	return newPolicy(next, o, func(c *clock) fallback {
-		return &shares{quota: next.Quota, fixed: int64(instances), counted: o.instances, clock: c, table: table}
+		return &shares{quota: next.Quota, fixed: int64(instances), counted: o.instances, grace: int64(o.grace), clock: c, table: table}
 	})
 }
 
@@ -64,25 +78,25 @@ type shares struct {
 	quota   func() Quota
 	fixed   int64
 	counted func() int
+	grace   int64
 	clock   *clock
 	table   *keyed.Table[share]
+
+	away  atomic.Bool  // the guard kept calls from the store, and no answer came since
+	until atomic.Int64 // when the grace ends
 }
 
 // share is what an instance knows of one key.
 type share struct {
-	// away tells that tat is in force: the key is decided about here.
+	// away tells that the key was decided about here, and the store does not know.
 	away bool
-	tat  int64
+	// tat is that of the share, while the store is away and in the grace.
+	tat int64
 	// The store said at seen that remained was left.
 	seen, remained int64
 }
 
-func idleShare(_ int, s *share) int64 {
-	if s.away {
-		return s.tat
-	}
-	return s.seen + fresh
-}
+func idleShare(_ int, s *share) int64 { return max(s.tat, s.seen+fresh) }
 
 // part returns this instance's limit, and by what it divides the whole.
 func (s *shares) part() (gcra, int64) {
@@ -96,6 +110,12 @@ func (s *shares) part() (gcra, int64) {
 	q.Burst = max(q.Burst/n, 1)
 	spacing := q.Rate.spacing() * n
 	return gcra{spacing: spacing, tolerance: q.Burst * spacing, q: q}, n
+}
+
+func (s *shares) cutOff() {
+	if !s.away.Load() {
+		s.away.Store(true)
+	}
 }
 
 func (s *shares) instead(key string, cost int64) (Decision, error) {
@@ -118,34 +138,76 @@ func (s *shares) instead(key string, cost int64) (Decision, error) {
 		if state.remained > 0 && now-state.seen <= fresh {
 			level = min(state.remained/n, g.q.Burst)
 		}
-		*state = share{away: true, tat: now + (g.q.Burst-level)*g.spacing}
+		// A share that is still in force from the last time is not filled up.
+		tat := max(state.tat, now+(g.q.Burst-level)*g.spacing)
+		*state = share{away: true, tat: min(tat, now+g.tolerance)}
 	}
 	return g.take(&state.tat, now, cost), nil
 }
 
-// charge adds what is missing from the share, if the key was decided about here:
-// those tokens are spent, and the store does not know.
-func (s *shares) charge(key string, cost int64) (charge int64, settles bool) {
+// before takes the cost from the share in the grace, and adds to the charge what
+// was spent here.
+func (s *shares) before(key string, cost int64) (question, *Decision) {
+	q := question{cost: cost, charge: cost}
+	now := s.clock.read()
+	if cost <= 0 || s.away.Load() || now >= s.until.Load() || cost > s.quota().bucket().Burst {
+		return s.settle(q, key, now), nil
+	}
+	g, _ := s.part()
 	hash := s.table.Hash(key)
 	shard := s.table.Shard(hash)
 	shard.Lock()
+	defer shard.Unlock()
 	state := shard.Find(hash)
-	if state == nil || !state.away || cost <= 0 {
-		shard.Unlock()
-		return cost, false
+	if state == nil {
+		if state = shard.Insert(hash, now); state == nil {
+			return q, &Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per, Degraded: true}
+		}
 	}
-	tat := state.tat
-	shard.Unlock()
-	g, _ := s.part()
-	missing := max(tat-s.clock.read(), 0) / g.spacing
-	return max(min(cost+missing, s.quota().bucket().Burst), cost), true
+	q = s.settled(q, state, g, now)
+	if d := g.take(&state.tat, now, cost); !d.Allowed {
+		d.Degraded = true
+		return q, &d
+	}
+	q.reserved = true
+	return q, nil
 }
 
-func (s *shares) answered(key string, charge int64, settles bool, d Decision) {
-	if charge <= 0 {
+// settle adds to q's charge what was spent here.
+func (s *shares) settle(q question, key string, now int64) question {
+	if q.cost <= 0 {
+		return q
+	}
+	hash := s.table.Hash(key)
+	shard := s.table.Shard(hash)
+	shard.Lock()
+	defer shard.Unlock()
+	if state := shard.Find(hash); state != nil && state.away {
+		g, _ := s.part()
+		return s.settled(q, state, g, now)
+	}
+	return q
+}
+
+func (s *shares) settled(q question, state *share, g gcra, now int64) question {
+	if !state.away {
+		return q
+	}
+	missing := max(state.tat-now, 0) / g.spacing
+	q.charge = max(min(q.cost+missing, s.quota().bucket().Burst), q.cost)
+	q.settles = true
+	return q
+}
+
+func (s *shares) answered(key string, asked question, d Decision) {
+	now := s.clock.read()
+	if s.away.Load() && s.away.CompareAndSwap(true, false) {
+		s.until.Store(now + s.grace)
+	}
+	if asked.cost <= 0 {
 		return
 	}
-	now, hash := s.clock.read(), s.table.Hash(key)
+	hash := s.table.Hash(key)
 	shard := s.table.Shard(hash)
 	shard.Lock()
 	defer shard.Unlock()
@@ -155,8 +217,12 @@ func (s *shares) answered(key string, charge int64, settles bool, d Decision) {
 			return // it will begin empty
 		}
 	}
-	if state.away && (!settles || !d.Allowed && state.tat > now) {
+	if asked.reserved && !d.Allowed {
+		g, _ := s.part()
+		state.tat -= min(asked.cost*g.spacing, max(state.tat-now, 0))
+	}
+	if state.away && (!asked.settles || !d.Allowed && state.tat > now) {
 		return // the debt is not paid yet; it fades as the share refills
 	}
-	*state = share{seen: now, remained: d.Remaining}
+	state.away, state.seen, state.remained = false, now, d.Remaining
 }

@@ -34,7 +34,7 @@ var locals = map[string]struct {
 var rates = map[string]ratelimit.Rate{
 	"7 per s":    ratelimit.PerSecond(7),
 	"10 per s":   ratelimit.PerSecond(10),
-	"1000 per s": ratelimit.PerSecond(1000),
+	"100 per s":  ratelimit.PerSecond(100),
 	"5 per hour": ratelimit.PerHour(5),
 	"4 in 100ns": {Count: 4, Per: 100},
 }

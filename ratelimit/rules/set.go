@@ -98,9 +98,6 @@ func (s *Set) Take(ctx context.Context, user string, cost int64) (ratelimit.Deci
 // that matches; of equals, the one listed first. The Decision names it. Without
 // any, the subject is unlimited.
 func (s *Set) Decide(ctx context.Context, subject Subject, cost int64) (ratelimit.Decision, error) {
-	if cost < 0 {
-		return ratelimit.Decision{}, &ratelimit.CostError{Cost: cost, Most: ratelimit.Unlimited}
-	}
 	subject.IP = plain(subject.IP)
 	c := s.rules.Load()
 	for _, entries := range [...][]entry{c.byUser[subject.User], c.others} {
@@ -133,6 +130,8 @@ const blockedFor = time.Hour
 
 func (e *entry) decide(ctx context.Context, subject Subject, cost int64) (ratelimit.Decision, error) {
 	switch {
+	case cost < 0 && e.limiter == nil:
+		return ratelimit.Decision{}, &ratelimit.CostError{Cost: cost, Most: ratelimit.Unlimited}
 	case e.Unlimited:
 		return unlimited(e.Name), nil
 	case e.Blocked:

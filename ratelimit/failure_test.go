@@ -1,0 +1,353 @@
+package ratelimit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/ratelimit/ratelimittest"
+)
+
+var errStore = errors.New("store is gone")
+
+// store is a limiter like one over Redis: it can be cut off, and hang.
+type store struct {
+	*ratelimit.Local
+	cut   atomic.Bool
+	hang  atomic.Bool
+	calls atomic.Int64
+}
+
+func (s *store) Take(ctx context.Context, key string, cost int64) (ratelimit.Decision, error) {
+	s.calls.Add(1)
+	if s.hang.Load() {
+		<-ctx.Done()
+		return ratelimit.Decision{}, fmt.Errorf("store: %w", ctx.Err())
+	}
+	if s.cut.Load() {
+		return ratelimit.Decision{}, errStore
+	}
+	return s.Local.Take(ctx, key, cost)
+}
+
+func newStore(t *testing.T, rate ratelimit.Rate, opts ...ratelimit.Option) *store {
+	t.Helper()
+	l, err := ratelimit.NewTokenBucket(rate, opts...)
+	require.NoError(t, err)
+	return &store{Local: l}
+}
+
+type policy func(ratelimit.Limiter, ...ratelimit.Option) (ratelimit.Limiter, error)
+
+func shareOf(n int) policy {
+	return func(next ratelimit.Limiter, opts ...ratelimit.Option) (ratelimit.Limiter, error) {
+		return ratelimit.Share(next.(ratelimit.QuotaLimiter), n, opts...)
+	}
+}
+
+func TestPoliciesConformWhileTheStoreAnswers(t *testing.T) {
+	for name, decorate := range map[string]policy{
+		"open": ratelimit.FailOpen, "closed": ratelimit.FailClosed, "share": shareOf(3),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ratelimittest.Test(t, func() ratelimittest.Harness {
+				return harness(t, ratelimit.NewTokenBucket, ratelimittest.TokenBucket, ratelimit.PerSecond(10),
+					func(l *ratelimit.Local, c *manual) ratelimit.Limiter {
+						decorated, err := decorate(l, ratelimit.WithClock(c.read))
+						require.NoError(t, err)
+						return decorated
+					})
+			})
+		})
+	}
+}
+
+func TestFailOpenAdmitsAndFailClosedDeniesWhileTheStoreIsAway(t *testing.T) {
+	s := newStore(t, ratelimit.PerSecond(10))
+	s.cut.Store(true)
+	var seen []error
+	note := ratelimit.WithOnFailure(func(_ context.Context, err error) { seen = append(seen, err) })
+	open, err := ratelimit.FailOpen(s, note)
+	require.NoError(t, err)
+	d := take(t, open, "k", 1)
+	require.True(t, d.Allowed)
+	require.True(t, d.Degraded)
+	require.ErrorIs(t, seen[0], errStore, "the cause is not hidden")
+
+	closed, err := ratelimit.FailClosed(s, note)
+	require.NoError(t, err)
+	d = take(t, closed, "k", 1)
+	require.Equal(t, ratelimit.Decision{Degraded: true, RetryAfter: time.Second}, d)
+}
+
+func TestAnInvalidRequestIsNoStoreFailure(t *testing.T) {
+	for name, decorate := range map[string]policy{
+		"open": ratelimit.FailOpen, "closed": ratelimit.FailClosed, "share": shareOf(3),
+	} {
+		for _, cut := range []bool{false, true} {
+			s := newStore(t, ratelimit.PerSecond(10))
+			s.cut.Store(cut)
+			l, err := decorate(s)
+			require.NoError(t, err)
+			for range 10 {
+				_, err = l.Take(t.Context(), "", 1)
+				require.ErrorIs(t, err, ratelimit.ErrRequest, name)
+				_, err = l.Take(t.Context(), "k", -1)
+				require.ErrorIs(t, err, ratelimit.ErrRequest, name)
+			}
+			if !cut {
+				require.False(t, take(t, l, "k", 1).Degraded, "invalid requests counted against the store")
+			}
+		}
+	}
+	s := newStore(t, ratelimit.PerSecond(10))
+	s.cut.Store(true)
+	l, err := ratelimit.Share(s, 3)
+	require.NoError(t, err)
+	_, err = l.Take(t.Context(), "k", 100)
+	require.ErrorIs(t, err, ratelimit.ErrRequest, "a cost that next would never grant")
+}
+
+func TestACallerThatGivesUpIsNoStoreFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, ratelimit.PerSecond(10))
+		l, err := ratelimit.FailOpen(s)
+		require.NoError(t, err)
+		s.hang.Store(true)
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			d, err := l.Take(ctx, "k", 1)
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Zero(t, d)
+		}
+		s.hang.Store(false)
+		require.False(t, take(t, l, "k", 1).Degraded, "the store is still asked")
+	})
+}
+
+func TestASlowStoreCostsItsBudgetThreeTimesAndThenNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, ratelimit.PerSecond(10))
+		s.hang.Store(true)
+		l, err := ratelimit.FailOpen(s)
+		require.NoError(t, err)
+		for i := range 200 {
+			start := time.Now()
+			require.True(t, take(t, l, "k", 1).Degraded)
+			want := 50 * time.Millisecond
+			if i >= 3 {
+				want = 0
+			}
+			require.Equal(t, want, time.Since(start))
+		}
+		require.Equal(t, int64(3), s.calls.Load())
+		time.Sleep(time.Second)
+		take(t, l, "k", 1)
+		take(t, l, "k", 1)
+		require.Equal(t, int64(4), s.calls.Load(), "one call in a second tries")
+		s.hang.Store(false)
+		time.Sleep(time.Second)
+		require.False(t, take(t, l, "k", 1).Degraded, "it is asked again as soon as it answers")
+	})
+}
+
+// trip is a guard that opens on the first failure, as a strict breaker would.
+type trip struct {
+	open     bool
+	verdicts []error
+}
+
+func (g *trip) Allow() (func(error), error) {
+	if g.open {
+		return nil, errors.New("guard is open")
+	}
+	return func(err error) {
+		g.verdicts = append(g.verdicts, err)
+		g.open = err != nil && !errors.Is(err, context.Canceled)
+	}, nil
+}
+
+func TestAGuardOfTheCallersIsHeardAndTold(t *testing.T) {
+	s, guard := newStore(t, ratelimit.PerSecond(10)), &trip{}
+	l, err := ratelimit.FailOpen(s, ratelimit.WithGuard(guard))
+	require.NoError(t, err)
+	take(t, l, "k", 1)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.hang.Store(true)
+	_, err = l.Take(gone, "k", 1)
+	require.ErrorIs(t, err, context.Canceled)
+	s.hang.Store(false)
+	s.cut.Store(true)
+	require.True(t, take(t, l, "k", 1).Degraded)
+	require.Len(t, guard.verdicts, 3)
+	require.NoError(t, guard.verdicts[0])
+	require.ErrorIs(t, guard.verdicts[1], context.Canceled)
+	require.ErrorIs(t, guard.verdicts[2], errStore)
+	calls := s.calls.Load()
+	require.True(t, take(t, l, "k", 1).Degraded)
+	require.Equal(t, calls, s.calls.Load())
+}
+
+type panicking struct{}
+
+func (panicking) Take(context.Context, string, int64) (ratelimit.Decision, error) {
+	panic("as planned")
+}
+
+func TestAPanickingStoreIsReportedToTheGuard(t *testing.T) {
+	guard := &trip{}
+	l, err := ratelimit.FailOpen(panicking{}, ratelimit.WithGuard(guard))
+	require.NoError(t, err)
+	require.PanicsWithValue(t, "as planned", func() { _, _ = l.Take(t.Context(), "k", 1) })
+	require.Len(t, guard.verdicts, 1)
+	require.Error(t, guard.verdicts[0])
+}
+
+func TestPoliciesNameEachBadSetting(t *testing.T) {
+	for _, decorate := range []policy{ratelimit.FailOpen, ratelimit.FailClosed} {
+		_, err := decorate(nil, ratelimit.WithBudget(0))
+		require.ErrorContains(t, err, "next")
+		require.ErrorContains(t, err, "budget 0s")
+	}
+	_, err := ratelimit.Share(nil, 1)
+	require.ErrorContains(t, err, "next")
+	_, err = ratelimit.Share(newStore(t, ratelimit.PerSecond(1)), 0, ratelimit.WithGrace(-1), ratelimit.WithCapacity(0))
+	for _, text := range []string{"instances 0", "grace -1ns", "capacity 0"} {
+		require.ErrorContains(t, err, text)
+	}
+}
+
+// fleet is three instances that share a limit of 900 a second with a burst of a
+// tenth of it, on simulated time.
+type fleet struct {
+	*store
+	clock     *manual
+	instances []ratelimit.Limiter
+	window    *window
+	sum       int
+}
+
+func newFleet(t *testing.T, opts ...ratelimit.Option) *fleet {
+	t.Helper()
+	f := &fleet{clock: new(manual)}
+	f.store = newStore(t, ratelimit.PerSecond(900), ratelimit.WithClock(f.clock.read), ratelimit.WithBurst(90))
+	for range 3 {
+		l, err := ratelimit.Share(f.store, 3, append(opts, ratelimit.WithClock(f.clock.read))...)
+		require.NoError(t, err)
+		f.instances = append(f.instances, l)
+	}
+	f.window = newWindow(f.store, time.Second) // the store's own bound: 989
+	return f
+}
+
+// run lets each instance ask, so often in each millisecond, and checks that no
+// second ever sees more than the bound.
+func (f *fleet) run(t *testing.T, length time.Duration, asks int) (admitted int) {
+	t.Helper()
+	for range length / time.Millisecond {
+		for range asks {
+			for _, l := range f.instances {
+				d, err := l.Take(t.Context(), "k", 1)
+				if err != nil {
+					require.NoError(t, err)
+				}
+				if !d.Allowed {
+					continue
+				}
+				admitted++
+				if !f.window.admit(f.clock.read()) {
+					require.FailNowf(t, "the fleet exceeded its bound", "at %v", f.clock.read())
+				}
+			}
+		}
+		f.clock.advance(time.Millisecond)
+	}
+	return admitted
+}
+
+func TestAFleetKeepsItsLimitWhileItsStoreIsCutAndHeals(t *testing.T) {
+	f := newFleet(t)
+	f.run(t, 3*time.Second, 1)
+	f.cut.Store(true)
+	admitted := f.run(t, 30*time.Second, 1)
+	require.InDelta(t, 30*900, admitted, 30*900/50, "the shares are used, and add up to the limit")
+	f.cut.Store(false)
+	admitted = f.run(t, 10*time.Second, 1)
+	require.Greater(t, admitted, 10*900*9/10)
+	for range 20 { // and again in short order
+		f.cut.Store(!f.cut.Load())
+		f.run(t, 700*time.Millisecond, 1)
+	}
+}
+
+// A fleet that was idle while its store was away has full shares; when the store
+// comes back full as well, the two must not add up.
+func TestFullSharesAreNotAddedToAFullStore(t *testing.T) {
+	f := newFleet(t)
+	f.run(t, time.Second, 3)
+	f.cut.Store(true)
+	f.run(t, 2*time.Second, 3)
+	f.clock.advance(10 * time.Second) // idle: everything fills up
+	f.run(t, 20*time.Millisecond, 10) // spends the shares at once
+	f.cut.Store(false)
+	f.run(t, 3*time.Second, 3)
+}
+
+func TestAnUnknownKeysShareBeginsEmpty(t *testing.T) {
+	f := newFleet(t)
+	f.cut.Store(true)
+	d := take(t, f.instances[0], "k", 1)
+	require.False(t, d.Allowed)
+	require.True(t, d.Degraded)
+	f.clock.advance(d.RetryAfter)
+	require.True(t, take(t, f.instances[0], "k", 1).Allowed)
+}
+
+func TestAKnownKeysShareBeginsWithItsPartOfWhatRemained(t *testing.T) {
+	f := newFleet(t)
+	require.Equal(t, int64(60), take(t, f.instances[0], "k", 30).Remaining)
+	f.cut.Store(true)
+	require.Equal(t, 20, drain(t, f.instances[0], "k"), "a third of what remained")
+
+	late := newFleet(t)
+	take(t, late.instances[0], "k", 30)
+	late.cut.Store(true)
+	late.clock.advance(time.Second) // what remained then is not known now
+	require.Zero(t, drain(t, late.instances[0], "k"))
+}
+
+func TestSharesFollowTheNumberOfInstances(t *testing.T) {
+	n := 3
+	f := newFleet(t, ratelimit.WithInstances(func() int { return n }))
+	f.cut.Store(true)
+	l := f.instances[0]
+	take(t, l, "k", 1)
+	f.clock.advance(time.Minute)
+	require.Equal(t, int64(30), take(t, l, "k", 0).Remaining)
+	n = 9
+	require.Equal(t, int64(10), take(t, l, "k", 0).Remaining)
+	n = 0
+	require.Equal(t, int64(30), take(t, l, "k", 0).Remaining, "nonsense from the registry is ignored")
+}
+
+func TestSharesAreBoundedInMemory(t *testing.T) {
+	f := newFleet(t, ratelimit.WithCapacity(100))
+	for i := range 1000 {
+		take(t, f.instances[0], strconv.Itoa(i), 1)
+	}
+	f.cut.Store(true)
+	for i := range 1000 {
+		take(t, f.instances[0], "x"+strconv.Itoa(i), 1)
+	}
+	require.False(t, take(t, f.instances[0], "new", 1).Allowed)
+}
