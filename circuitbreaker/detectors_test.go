@@ -234,3 +234,7 @@ func (c *counting) Record(call detect.Call) bool {
 }
 
 func (c *counting) Ill(time.Duration) (string, bool) { return "told so", c.ill }
+
+func slowOrGrowing() detect.Spec {
+	return detect.Any(detect.SlowRatio(time.Second, 0.5, 20), detect.LatencyGrowth(), detect.InFlightAge(time.Second, 10))
+}

@@ -82,22 +82,19 @@ type Throttle struct {
 // [WithClassifier] and [WithClock] apply. The error names each setting that is
 // missing or out of range.
 func NewThrottle(cfg ThrottleConfig, opts ...Option) (*Throttle, error) {
-	set, err := newSettings(Config{Name: cfg.Name, MinBudget: cfg.MinBudget}, nil)
+	given := &settings{}
 	for _, o := range opts {
-		o.apply(set)
+		o.apply(given)
 	}
-	if len(set.listeners) > 0 {
-		err = errors.Join(err, errors.New("circuitbreaker: OnTransition and WithObserver: a Throttle has no transitions"))
-	}
-	if set.classify == nil {
-		err = errors.Join(err, errors.New("circuitbreaker: WithClassifier <nil>: must be given"))
-	}
+	set, err := newSettings(Config{Name: cfg.Name, MinBudget: cfg.MinBudget}, opts)
+	var v violations
+	v.require(len(given.specs) == 0, "WithDetector", "", "left out: a Throttle has none")
+	v.require(len(given.listeners) == 0, "OnTransition or WithObserver", "", "left out: a Throttle has no transitions")
 	cfg = cfg.withDefaults()
-	if err := errors.Join(err, cfg.check()); err != nil {
+	if err := errors.Join(err, cfg.check(), errors.Join(v...)); err != nil {
 		return nil, err
 	}
-	t := &Throttle{set: set, cfg: cfg, ramp: newRamp(1, set.now())}
-	return t, nil
+	return &Throttle{set: set, cfg: cfg, ramp: newRamp(1, set.now())}, nil
 }
 
 // Allow implements [Gate].

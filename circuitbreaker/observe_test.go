@@ -1,0 +1,90 @@
+package circuitbreaker_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulwark-go/bulwark/circuitbreaker"
+	"github.com/bulwark-go/bulwark/observe"
+	"github.com/bulwark-go/bulwark/observe/observetest"
+)
+
+func TestObserveReportsEveryEnding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rec := observetest.NewRecorder(t)
+		b := newBreaker(t, circuitbreaker.Config{}, circuitbreaker.WithObserver(rec))
+		gate := circuitbreaker.Observe(b, "billing", rec)
+		run := func(ctx context.Context, err error) {
+			_, _ = circuitbreaker.Do(ctx, gate, func(context.Context) (int, error) { return 0, err })
+		}
+		run(t.Context(), nil)
+		run(t.Context(), context.Canceled)
+		run(t.Context(), errDown)
+		run(t.Context(), context.DeadlineExceeded)
+		require.Panics(t, func() {
+			_, _ = circuitbreaker.Do(t.Context(), gate, func(context.Context) (int, error) { panic("boom") })
+		})
+		run(t.Context(), nil)
+		var got []observe.Outcome
+		for _, r := range rec.Ended("circuitbreaker", "call") {
+			require.Equal(t, "billing", r.Label("name"))
+			got = append(got, r.Outcome)
+		}
+		require.Equal(t, []observe.Outcome{observe.OK, observe.Canceled, observe.Failed, observe.Timeout, observe.Panicked, observe.Rejected}, got)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		var moves []string
+		for _, r := range rec.Ended("circuitbreaker", "transition") {
+			require.Equal(t, "test", r.Label("name"))
+			require.Equal(t, "automatic", r.Label("mode"))
+			moves = append(moves, r.Label("from")+" "+r.Label("to"))
+		}
+		require.Equal(t, []string{"closed open", "open half-open"}, moves)
+	})
+}
+
+func TestTheCallRunsUnderTheObserversContext(t *testing.T) {
+	rec := observetest.NewRecorder(t)
+	b := newBreaker(t, circuitbreaker.Config{})
+	gate := circuitbreaker.Observe(circuitbreaker.Observe(b, "inner", rec), "outer", rec)
+	_, err := circuitbreaker.Do(t.Context(), gate, func(ctx context.Context) (int, error) {
+		return circuitbreaker.Do(ctx, circuitbreaker.Observe(b, "further in", rec), func(context.Context) (int, error) { return 1, nil })
+	})
+	require.NoError(t, err)
+	records := rec.Records()
+	require.Len(t, records, 3)
+	for i, r := range records {
+		require.Equal(t, i-1, r.Parent)
+		require.True(t, r.Ended)
+	}
+}
+
+func TestObserveWithTickets(t *testing.T) {
+	rec := observetest.NewRecorder(t)
+	gate := circuitbreaker.Observe(newBreaker(t, circuitbreaker.Config{}), "billing", rec)
+	ticket := admitted(t, gate)
+	ticket.Done(circuitbreaker.Failure)
+	ticket.Done(circuitbreaker.Failure) // ends nothing twice
+	require.Equal(t, observe.Failed, rec.Only("circuitbreaker", "call").Outcome)
+	quiet := circuitbreaker.Observe(newBreaker(t, circuitbreaker.Config{}), "billing", nil)
+	admitted(t, quiet).Done(circuitbreaker.Success)
+}
+
+func TestCallsAllocateNothing(t *testing.T) {
+	closed := newBreaker(t, circuitbreaker.Config{})
+	open := newBreaker(t, circuitbreaker.Config{})
+	trip(t, open)
+	throttle := newThrottle(t, circuitbreaker.ThrottleConfig{})
+	ctx := context.Background()
+	fn := func(context.Context) (int, error) { return 1, nil }
+	for name, gate := range map[string]circuitbreaker.Gate{
+		"closed": closed, "open": open, "throttle": throttle, "observed": circuitbreaker.Observe(closed, "x", observe.Nop()),
+		"latency": only(t, slowOrGrowing()),
+	} {
+		require.Zero(t, testing.AllocsPerRun(10_000, func() { _, _ = circuitbreaker.Do(ctx, gate, fn) }), name)
+	}
+}
