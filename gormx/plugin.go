@@ -84,6 +84,9 @@ func (p *plugin) Initialize(db *gorm.DB) error {
 	if p.maxTables <= 0 {
 		return fmt.Errorf("gormx: WithMaxTables %d is not positive", p.maxTables)
 	}
+	if observe.IsNop(p.observer) {
+		return nil // nobody listens: leave gorm as it is
+	}
 	name := p.name
 	if name == "" {
 		name = db.Dialector.Name()

@@ -13,11 +13,9 @@ import (
 func Multi(observers ...Observer) Observer {
 	var m multi
 	for _, o := range observers {
-		switch o := o.(type) {
-		case nil, nop:
-		case *multi:
-			m.observers = append(m.observers, o.observers...)
-		default:
+		if inner, ok := o.(*multi); ok {
+			m.observers = append(m.observers, inner.observers...)
+		} else if !IsNop(o) {
 			m.observers = append(m.observers, o)
 		}
 	}

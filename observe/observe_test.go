@@ -26,6 +26,13 @@ func TestOrNopKeepsAnObserver(t *testing.T) {
 	require.Equal(t, observe.Observer(silent{}), observe.OrNop(silent{}))
 }
 
+func TestIsNop(t *testing.T) {
+	require.True(t, observe.IsNop(nil))
+	require.True(t, observe.IsNop(observe.Nop()))
+	require.True(t, observe.IsNop(observe.Multi(nil, observe.Nop())))
+	require.False(t, observe.IsNop(silent{}))
+}
+
 func TestNopKeepsTheContext(t *testing.T) {
 	ctx, end := observe.Nop().Start(t.Context(), observe.Operation{Kind: &callKind})
 	require.Equal(t, t.Context(), ctx)
