@@ -63,7 +63,7 @@ type Recorder struct {
 	t TB
 
 	mu      sync.Mutex
-	records []Record
+	records []*Record
 	changed chan struct{} // closed and replaced whenever an operation ends
 }
 
@@ -88,7 +88,7 @@ func (r *Recorder) Start(ctx context.Context, op observe.Operation) (context.Con
 	if !r.check(op) {
 		return ctx, func(observe.Result) {}
 	}
-	rec := Record{Operation: op, Parent: -1}
+	rec := &Record{Operation: op, Parent: -1}
 	if parent, ok := ctx.Value(contextKey{r}).(int); ok {
 		rec.Parent = parent
 	}
@@ -96,7 +96,7 @@ func (r *Recorder) Start(ctx context.Context, op observe.Operation) (context.Con
 	i := len(r.records)
 	r.records = append(r.records, rec)
 	r.mu.Unlock()
-	return context.WithValue(ctx, contextKey{r}, i), func(res observe.Result) { r.finish(i, res) }
+	return context.WithValue(ctx, contextKey{r}, i), func(res observe.Result) { r.finish(rec, res) }
 }
 
 // check reports an operation that backends would refuse or cut.
@@ -112,10 +112,9 @@ func (r *Recorder) check(op observe.Operation) bool {
 	return true
 }
 
-func (r *Recorder) finish(i int, res observe.Result) {
+func (r *Recorder) finish(rec *Record, res observe.Result) {
 	r.t.Helper()
 	r.mu.Lock()
-	rec := &r.records[i]
 	twice := rec.Ended
 	if !twice {
 		rec.Result, rec.Ended = res, true
@@ -145,7 +144,11 @@ func (r *Recorder) checkEnds() {
 func (r *Recorder) Records() []Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.records)
+	all := make([]Record, len(r.records))
+	for i, rec := range r.records {
+		all[i] = *rec
+	}
+	return all
 }
 
 // Ended returns the ended operations of one kind, in the order of their starts.
@@ -159,7 +162,7 @@ func (r *Recorder) ended(component, action string) []Record {
 	var found []Record
 	for _, rec := range r.records {
 		if rec.Ended && rec.Kind.Component == component && rec.Kind.Action == action {
-			found = append(found, rec)
+			found = append(found, *rec)
 		}
 	}
 	return found

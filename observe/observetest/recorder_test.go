@@ -95,6 +95,16 @@ func TestRecorderReportsSurplusValuesAndBadKinds(t *testing.T) {
 	require.Contains(t, got, `Component "Bad" is not snake_case`)
 }
 
+func TestEndAfterResetIsHarmless(t *testing.T) {
+	tb := &fakeTB{}
+	rec := observetest.NewRecorder(tb)
+	_, end := rec.Start(t.Context(), observe.Operation{Kind: &callKind})
+	rec.Reset()
+	end(observe.Result{})
+	require.Contains(t, tb.finish(), "never ended", "at the Reset")
+	require.Empty(t, rec.Records())
+}
+
 func TestOnlyEndsTheTestUnlessThereIsOne(t *testing.T) {
 	tb := &fakeTB{}
 	rec := observetest.NewRecorder(tb)
