@@ -1,6 +1,8 @@
 # Shared by the scripts here: source it, do not run it.
 # shellcheck shell=bash
 
+shopt -s inherit_errexit # or $(command) would swallow failures
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=$root/.cache
 

@@ -151,7 +151,7 @@ start_mariadb() {
 
 start_postgres() {
 	local bin user
-	bin=$(postgres_bin) || { install_packages postgresql && bin=$(postgres_bin); }
+	bin=$(postgres_bin) || { install_packages postgresql && bin=$(postgres_bin); } || return 1
 	user=$(unprivileged postgres)
 	printf '%s' "$password" >"$dir/postgres.password"
 	chown -R "$user" "$dir/postgres" "$dir/postgres.password"
@@ -174,7 +174,7 @@ postgres_bin() {
 start_kafka() {
 	need java default-jre-headless
 	local libs
-	libs=$(kafka_libs)
+	libs=$(kafka_libs) || return 1
 	cat >"$dir/kafka/server.properties" <<-CONFIG
 		process.roles=broker,controller
 		node.id=1
@@ -204,7 +204,8 @@ kafka_libs() {
 	libs=$cache/kafka-$(cksum <"$pom" | cut -d ' ' -f 1)
 	if [ ! -e "$libs/complete" ]; then
 		need mvn maven >&2
-		retry mvn -B -q -f "$pom" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$libs" >&2
+		retry mvn -B -q -f "$pom" dependency:copy-dependencies -DincludeScope=runtime \
+			-DoutputDirectory="$libs" >&2 || { say 'Maven cannot fetch the broker' >&2; return 1; }
 		touch "$libs/complete"
 	fi
 	printf '%s\n' "$libs"
