@@ -41,8 +41,9 @@ func WrapClaims[C any](h func(ctx context.Context, claims C) (Result, error)) gi
 }
 
 // WrapBody adapts a handler of a JSON body. Fields of Req with a `uri`, `form`
-// (query) or `header` tag are filled from there, after the body; fields without
-// such a tag never are. Then `binding` tags are checked, and the method
+// (query) or `header` tag, the first of them counts, are filled from there, after
+// the body and with gin's default, time_format and collection_format; fields
+// without such a tag never are. Then `binding` tags are checked, and the method
 //
 //	Validate() error
 //
