@@ -61,7 +61,7 @@ func (b *Breaker) admit(t *Ticket) error {
 		}
 		return nil
 	case refuse:
-		return v.refusal
+		return v.extra.Load().refusal
 	case ignore:
 		t.shard, t.kind = &v.first, bypass
 		return nil
@@ -119,9 +119,9 @@ func (b *Breaker) decide(t *Ticket) error {
 		t.shard, t.kind = &v.first, bypass
 		return nil
 	case v.route == ask:
-		v.refusal = b.refusal(v)
+		b.renew(v)
 	}
-	return v.refusal
+	return v.extra.Load().refusal
 }
 
 // settle takes the result of a ticket whose end the shard alone could not take.
@@ -166,15 +166,15 @@ func (b *Breaker) handOver(s *shard, now time.Duration) (ask bool) {
 	return ask
 }
 
-// judge opens the breaker if the detectors say so, after all shards have handed
+// judge opens the breaker if the detector says so, after all shards have handed
 // over what speaks for the other side.
 func (b *Breaker) judge(now time.Duration) {
-	for _, d := range b.machine.detectors {
-		if _, ill := d.Ill(now); ill {
-			b.view.Load().each(func(s *shard) { b.handOver(s, now) })
-			b.machine.ask(now)
-			return
-		}
+	if _, ill := b.machine.ill(now); !ill {
+		return
+	}
+	b.view.Load().each(func(s *shard) { b.handOver(s, now) })
+	if evidence, ill := b.machine.ill(now); ill {
+		b.machine.open(now, evidence)
 	}
 }
 
@@ -254,26 +254,16 @@ func (b *Breaker) unlock() {
 	b.dispatch(r)
 }
 
-// watch and unwatch tell the detectors that follow calls while they run.
+// watch and unwatch tell a detector that follows calls while they run.
 func (m *machine) watch(at time.Duration) {
-	if !m.set.watch {
-		return
-	}
-	for _, d := range m.detectors {
-		if w, ok := d.(detect.Watcher); ok {
-			w.Begin(at)
-		}
+	if w, ok := m.detector.(detect.Watcher); ok {
+		w.Begin(at)
 	}
 }
 
 func (m *machine) unwatch(began time.Duration) {
-	if !m.set.watch {
-		return
-	}
-	for _, d := range m.detectors {
-		if w, ok := d.(detect.Watcher); ok {
-			w.End(began)
-		}
+	if w, ok := m.detector.(detect.Watcher); ok {
+		w.End(began)
 	}
 }
 

@@ -32,8 +32,8 @@ func Classify(ctx context.Context, err error) Outcome {
 	}
 }
 
-// judge classifies err, and lets a caller's own hurry pass.
-func (s *settings) judge(ctx context.Context, err error, hurried bool) Outcome {
+// outcome classifies err, and lets a caller's own hurry pass.
+func (s *settings) outcome(ctx context.Context, err error, hurried bool) Outcome {
 	outcome := s.classify(ctx, err)
 	if outcome == Failure && hurried && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return Neutral

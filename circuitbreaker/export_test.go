@@ -39,9 +39,7 @@ func (b *Breaker) Fingerprint(tickets []*Ticket) string {
 	m := &b.machine
 	now := m.set.now()
 	fmt.Fprint(&out, m.state, m.mode, " ")
-	for _, d := range m.detectors {
-		fmt.Fprintf(&out, "%+v ", d)
-	}
+	fmt.Fprintf(&out, "%+v ", m.detector)
 	if r := m.rec; r != nil {
 		switch m.state {
 		case Open:

@@ -156,7 +156,7 @@ func TestABreakerOfAGroupCostsLittleMemory(t *testing.T) {
 	perKey := (heap() - before) / keys
 	runtime.KeepAlive(g)
 	t.Logf("%d B per key", perKey)
-	require.LessOrEqual(t, perKey, uint64(600))
+	require.LessOrEqual(t, perKey, uint64(400))
 }
 
 func heap() uint64 {

@@ -13,17 +13,17 @@ import (
 // Whatever may differ between two generations is rebuilt in enter, so that a
 // result can only ever meet the state that its call was admitted by.
 type machine struct {
-	set   *settings
+	set *settings
+	// gen counts generations; each change of state, mode or settings begins one.
+	gen   uint32
 	state State
 	mode  Mode
-	// gen counts generations; each change of state, mode or settings begins one.
-	gen uint64
 	// since is when the state was entered.
 	since time.Duration
 	// rec is what a breaker needs once it has left Closed; nil before.
 	rec *recovery
-	// detectors are those of this generation; nil unless Closed.
-	detectors []detect.Detector
+	// detector is this generation's; nil unless Closed.
+	detector detect.Detector
 }
 
 // recovery is the part of a machine that a breaker which never opened does
@@ -101,11 +101,7 @@ func (m *machine) hear(k kind, id uint64, outcome Outcome, c detect.Call) (ask b
 	}
 	switch {
 	case k == normal:
-		for _, d := range m.detectors {
-			if d.Record(c) {
-				ask = true
-			}
-		}
+		ask = m.detector.Record(c)
 	case k == probe:
 		m.probed(id, c.Failed || m.slow(c), c.At)
 	case k == ramped:
@@ -124,14 +120,9 @@ func (m *machine) withdraw(k kind, id uint64) {
 	}
 }
 
-// slow tells whether some detector calls a success bad all the same.
+// slow tells whether the detector calls a success bad all the same.
 func (m *machine) slow(c detect.Call) bool {
-	for _, j := range m.set.judges {
-		if j.Bad(c) {
-			return true
-		}
-	}
-	return false
+	return m.set.judge != nil && m.set.judge.Bad(c)
 }
 
 // probed counts a probe's answer, and decides when it is the last one needed.
@@ -207,14 +198,12 @@ func (m *machine) ascend(now time.Duration) {
 	}
 }
 
-// ask opens a closed breaker if a detector finds the other side ill.
-func (m *machine) ask(now time.Duration) {
-	for _, d := range m.detectors {
-		if evidence, ill := d.Ill(now); ill {
-			m.open(now, evidence)
-			return
-		}
+// ill asks the detector about the other side. Only a closed breaker has one.
+func (m *machine) ill(now time.Duration) (evidence string, ill bool) {
+	if m.state != Closed {
+		return "", false
 	}
+	return m.detector.Ill(now)
 }
 
 // open enters Open for a time drawn anew, or as long as the other side asked for.
@@ -248,9 +237,9 @@ func (m *machine) enter(state State, now time.Duration, reason string) {
 // begin starts a generation: what the last one heard is gone.
 func (m *machine) begin() {
 	m.gen++
-	m.detectors = nil
+	m.detector = nil
 	if m.state == Closed {
-		m.detectors = m.set.detectors()
+		m.detector = m.set.detector()
 	}
 }
 
@@ -259,7 +248,7 @@ func (m *machine) note(t Transition) {
 	if len(m.set.listeners) == 0 {
 		return
 	}
-	t.Mode, t.Generation = m.mode, m.gen
+	t.Mode, t.Generation = m.mode, uint64(m.gen)
 	r := m.recovery()
 	if m.state == Open {
 		t.OpenFor = r.until - m.since

@@ -127,7 +127,7 @@ func TestBadSettingsAreAllNamed(t *testing.T) {
 	}, circuitbreaker.WithClassifier(nil), circuitbreaker.WithRand(nil), circuitbreaker.WithDetector(nil), circuitbreaker.OnTransition(nil))
 	for _, field := range []string{"Name", "OpenFor", "MaxOpenFor", "ForgiveAfter", "Probes", "ProbeSuccesses", "ProbeFailures",
 		"Lease", "RampStart", "RampStep", "RampFailures", "RampRatio NaN", "CallTimeout", "MinBudget",
-		"WithClassifier", "WithRand", "WithDetector", "OnTransition"} {
+		"WithClassifier", "WithRand", "WithDetector: detect: any: detector 0", "OnTransition"} {
 		require.ErrorContains(t, err, "circuitbreaker: "+field)
 	}
 }

@@ -14,6 +14,7 @@ import (
 type settings struct {
 	Config
 	specs     []detect.Spec
+	spec      detect.Spec // any of specs
 	classify  Classifier
 	rand      func() float64
 	listeners []func(Transition)
@@ -22,7 +23,7 @@ type settings struct {
 
 	plain        bool // the classifier is Classify
 	timed, watch bool // what the detectors need
-	judges       []detect.Judge
+	judge        detect.Judge
 }
 
 func newSettings(cfg Config, opts []Option) (*settings, error) {
@@ -39,7 +40,6 @@ func (s *settings) updated(cfg Config, specs []detect.Spec) (*settings, error) {
 	fill(&cfg.Name, s.Name)
 	next := *s
 	next.Config, next.specs = cfg.withDefaults(), slices.Clone(specs)
-	next.timed, next.watch, next.judges = false, false, nil
 	err := next.check()
 	if cfg.Name != s.Name {
 		err = errors.Join(err, fmt.Errorf("circuitbreaker: Name %q: must stay %q", cfg.Name, s.Name))
@@ -53,40 +53,28 @@ func (s *settings) check() error {
 	if err := s.Config.check(); err != nil {
 		errs = append(errs, err)
 	}
-	if len(s.specs) == 0 {
-		s.specs = []detect.Spec{detect.ErrorRate(0.5, 20), detect.Consecutive(5)}
-	}
 	errs.require(s.classify != nil, "WithClassifier", nil, "given")
 	errs.require(s.rand != nil, "WithRand", nil, "given")
 	for i, f := range s.listeners {
 		errs.require(f != nil, "OnTransition", i, "given a function")
 	}
-	for i, spec := range s.specs {
-		if spec == nil {
-			errs.require(false, "WithDetector", i, "given")
-			continue
-		}
-		d, err := spec.New()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("circuitbreaker: %w", err))
-			continue
-		}
-		s.note(d, &errs)
+	if len(s.specs) == 0 {
+		s.specs = []detect.Spec{detect.ErrorRate(0.5, 20), detect.Consecutive(5)}
 	}
-	return errors.Join(errs...)
-}
-
-func (s *settings) note(d detect.Detector, errs *violations) {
+	s.spec = detect.Any(s.specs...)
+	d, err := s.spec.New()
+	if err != nil {
+		return errors.Join(append(errs, fmt.Errorf("circuitbreaker: WithDetector: %w", err))...)
+	}
 	_, timed := d.(detect.Timed)
-	_, watch := d.(detect.Watcher)
-	s.timed, s.watch = s.timed || timed || watch, s.watch || watch
-	if judge, ok := d.(detect.Judge); ok {
-		s.judges = append(s.judges, judge)
-	}
+	_, s.watch = d.(detect.Watcher)
+	s.timed = timed || s.watch
+	s.judge, _ = d.(detect.Judge)
 	if w, ok := d.(detect.Windowed); ok && w.Window() > 0 {
 		errs.require(w.Window() >= 2*s.CallTimeout, "detector window", w.Window(),
 			fmt.Sprintf("at least twice the CallTimeout of %v", s.CallTimeout))
 	}
+	return errors.Join(errs...)
 }
 
 // now reads the clock.
@@ -105,14 +93,16 @@ func (s *settings) after(d time.Duration, f func()) (stop func() bool) {
 	return time.AfterFunc(d, f).Stop
 }
 
-// detectors makes a fresh set. The specs gave no error when they were checked, and
-// give the same answer each time; one that breaks that promise is left out.
-func (s *settings) detectors() []detect.Detector {
-	fresh := make([]detect.Detector, 0, len(s.specs))
-	for _, spec := range s.specs {
-		if d, err := spec.New(); err == nil {
-			fresh = append(fresh, d)
-		}
+// detector makes a fresh one. The spec gave no error when it was checked, and gives
+// the same answer each time; of one that breaks that promise, nothing is heard.
+func (s *settings) detector() detect.Detector {
+	if d, err := s.spec.New(); err == nil {
+		return d
 	}
-	return fresh
+	return deaf{}
 }
+
+type deaf struct{}
+
+func (deaf) Record(detect.Call) bool          { return false }
+func (deaf) Ill(time.Duration) (string, bool) { return "", false }

@@ -49,7 +49,7 @@ func (b *Breaker) Snapshot() Snapshot {
 	now := m.set.now()
 	m.tick(now)
 	s := Snapshot{
-		Name: m.set.Name, Key: b.key, State: m.state, Mode: m.mode, Generation: m.gen,
+		Name: m.set.Name, Key: b.key, State: m.state, Mode: m.mode, Generation: uint64(m.gen),
 		For: now - m.since, Share: m.share(),
 	}
 	if r := m.rec; r != nil {

@@ -61,7 +61,7 @@ func (t *Ticket) report(ctx context.Context, err error, hurried bool) Outcome {
 	if err == nil && set.plain && t.gathered() {
 		return Success
 	}
-	e := ending{outcome: set.judge(ctx, err, hurried), err: err}
+	e := ending{outcome: set.outcome(ctx, err, hurried), err: err}
 	if e.outcome == Failure {
 		e.leaveAlone = retryAfter(err)
 	}

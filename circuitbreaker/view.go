@@ -23,13 +23,17 @@ const (
 type view struct {
 	breaker *Breaker
 	set     *settings
-	gen     uint64
+	gen     uint32
 	route   route
 	timed   bool
-	refusal *OpenError
 	first   shard
-	// more are the shards of a breaker that is called very often; nil before.
-	more atomic.Pointer[[]paddedShard]
+	extra   atomic.Pointer[extra] // nil while there is none
+}
+
+// extra is what few views have.
+type extra struct {
+	shards  *[manyShards]paddedShard // of one that passes very many calls
+	refusal *OpenError               // of one that refuses
 }
 
 // shard gathers successes that need no judging right away, so that most calls of a
@@ -72,21 +76,21 @@ const (
 // goroutines apart well enough, and costs nothing to learn; a poor pick is only
 // slower.
 func (v *view) shard() *shard {
-	more := v.more.Load()
-	if more == nil {
+	x := v.extra.Load()
+	if x == nil {
 		return &v.first
 	}
 	var here byte
 	hash := (uint64(uintptr(unsafe.Pointer(&here))) >> 11) * 0x9E3779B97F4A7C15
-	return &(*more)[hash>>(64-6)].shard
+	return &x.shards[hash>>(64-6)].shard
 }
 
 // each visits all shards.
 func (v *view) each(f func(*shard)) {
 	f(&v.first)
-	if more := v.more.Load(); more != nil {
-		for i := range *more {
-			f(&(*more)[i].shard)
+	if x := v.extra.Load(); x != nil {
+		for i := range x.shards {
+			f(&x.shards[i].shard)
 		}
 	}
 }
@@ -126,16 +130,16 @@ func (s *shard) pace(now time.Duration) {
 	}
 }
 
-// spread gives the view its many shards.
+// spread gives the view its many shards. The caller holds the breaker's lock.
 func (v *view) spread() {
-	if v.more.Load() != nil {
+	if v.extra.Load() != nil {
 		return
 	}
-	more := make([]paddedShard, manyShards)
-	for i := range more {
-		more[i].view = v
+	shards := new([manyShards]paddedShard)
+	for i := range shards {
+		shards[i].view = v
 	}
-	v.more.Store(&more)
+	v.extra.Store(&extra{shards: shards})
 }
 
 // publish makes the machine's present generation visible. The caller holds mu.
@@ -147,7 +151,9 @@ func (b *Breaker) publish() {
 	v := &view{breaker: b, set: m.set, gen: m.gen, timed: m.set.timed}
 	v.first.view = v
 	v.route = m.route()
-	v.refusal = b.refusal(v)
+	if v.route == refuse || v.route == ask {
+		b.renew(v)
+	}
 	b.view.Store(v)
 	b.arm()
 }
@@ -168,17 +174,16 @@ func (m *machine) route() route {
 	}
 }
 
-// refusal returns the error for calls refused now, nil where none are. It makes a
-// new one only when the time in it has changed.
-func (b *Breaker) refusal(v *view) *OpenError {
-	if v.route != refuse && v.route != ask {
-		return nil
+// renew gives the view an error for what it refuses now, if that of before says
+// something else. The caller holds mu.
+func (b *Breaker) renew(v *view) {
+	m := &b.machine
+	until := m.nextChange()
+	if x := v.extra.Load(); x == nil || x.refusal.until != until {
+		v.extra.Store(&extra{refusal: &OpenError{
+			Name: m.set.Name, Key: b.key, State: m.state, Mode: m.mode, set: m.set, until: until,
+		}})
 	}
-	until := b.machine.nextChange()
-	if v.refusal == nil || v.refusal.until != until {
-		v.refusal = &OpenError{Name: b.machine.set.Name, Key: b.key, State: b.machine.state, Mode: b.machine.mode, set: b.machine.set, until: until}
-	}
-	return v.refusal
 }
 
 // nextChange is when time alone changes what is admitted; 0 when that is unknown.

@@ -13,7 +13,11 @@ func Any(specs ...Spec) Spec {
 		}
 		var errs []error
 		d := make(anyOf, 0, len(specs))
-		for _, s := range specs {
+		for i, s := range specs {
+			if s == nil {
+				errs = append(errs, violation("any", "detector", i, "given"))
+				continue
+			}
 			one, err := s.New()
 			if err != nil {
 				errs = append(errs, err)
@@ -38,6 +42,9 @@ type (
 )
 
 func wrap(d anyOf) Detector {
+	if len(d) == 1 {
+		return d[0]
+	}
 	timed, watch := false, false
 	for _, one := range d {
 		_, t := one.(Timed)

@@ -227,6 +227,7 @@ func TestBadSettingsAreNamedWithTheirValues(t *testing.T) {
 		{detect.Consecutive(0), []string{"consecutive: failures 0: must be at least 1"}},
 		{detect.InFlightAge(0, 0), []string{"in-flight age: age 0s:", "calls 0:"}},
 		{detect.CPU(nil, 2), []string{"CPU: node", "share 2:"}},
+		{detect.Any(nil, detect.Consecutive(1)), []string{"any: detector 0: must be given"}},
 		{detect.Any(), []string{"needs at least one detector"}},
 		{detect.Any(detect.Consecutive(0), detect.ErrorRate(2, 1)), []string{"consecutive", "error rate"}},
 	} {

@@ -3,9 +3,10 @@ package rolling
 
 import "time"
 
-// Buckets is how many slices a Window has: it forgets in steps of a tenth, which
-// is as fine as thresholds on a few dozen samples can tell apart.
-const Buckets = 10
+// Buckets is how many slices a Window has: it forgets in steps of an eighth, which
+// is as fine as thresholds on a few dozen samples can tell apart, and keeps a
+// Window within 80 bytes.
+const Buckets = 8
 
 // Window counts good and bad events of the last span of time, in [Buckets] time
 // slices. Time comes in as an offset on any monotonic clock. A Window is not safe
@@ -20,7 +21,7 @@ type Window struct {
 
 type count struct{ good, bad uint32 }
 
-// New returns a Window that remembers between span - span/10 and span. A span
+// New returns a Window that remembers between span - span/8 and span. A span
 // below one nanosecond a slice is raised to it.
 func New(span time.Duration) Window {
 	return Window{width: max(span/Buckets, 1)}

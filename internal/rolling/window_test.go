@@ -66,7 +66,7 @@ func TestWindowAgreesWithAListOfAllEvents(t *testing.T) {
 	})
 }
 
-// recent sums the events of the current slice and the nine before it.
+// recent sums the events of the current slice and those before it.
 func recent(all []event, now, width time.Duration) (good, bad uint64) {
 	for _, e := range all {
 		if e.at/width > now/width-rolling.Buckets {
