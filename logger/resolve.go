@@ -136,7 +136,12 @@ func scalar(key string, v reflect.Value) (Field, bool) {
 
 // FromAttr returns a as a Field, LogValuers resolved; for bridges from slog. The
 // zero Attr gives the zero Field.
-func FromAttr(a slog.Attr) Field {
+func FromAttr(a slog.Attr) Field { return fromAttr(a, 0) }
+
+func fromAttr(a slog.Attr, depth int) Field {
+	if depth > maxDepth {
+		return String(a.Key, tooDeep)
+	}
 	v := a.Value.Resolve() // recovers a panic in LogValue, and ends a chain without end
 	switch v.Kind() {
 	case slog.KindString:
@@ -161,7 +166,7 @@ func FromAttr(a slog.Attr) Field {
 				fields[i] = Field{Key: inner.Key, Any: inner.Value.Any()}
 				continue
 			}
-			fields[i] = FromAttr(inner)
+			fields[i] = fromAttr(inner, depth+1)
 		}
 		return Group(a.Key, fields...)
 	}

@@ -53,7 +53,8 @@ func WithKeepFrom(level Level) SamplerOption {
 // emitted and the lines reported as dropped add up to the lines offered. Call
 // [Sampler.Flush] at the end, or let [Sampler.Run] do it.
 //
-// A tick is measured by [Entry.Time]; the Sampler has no clock and no goroutine.
+// A tick is measured by [Entry.Time], and by the clock where a line has none. The
+// Sampler has no goroutine.
 type Sampler struct {
 	next   Core
 	shared *sampling
@@ -139,8 +140,12 @@ func (s *Sampler) Write(e Entry, fields []Field) {
 		s.next.Write(e, fields)
 		return
 	}
-	pass, summary := s.shared.offer(e, fields)
-	summary.write(s.shared.root, e.Time)
+	at := e.Time
+	if at.IsZero() { // a bridge's line without a time
+		at = time.Now()
+	}
+	pass, summary := s.shared.offer(at, e, fields)
+	summary.write(s.shared.root, at)
 	if pass {
 		s.next.Write(e, fields)
 	}
@@ -171,7 +176,7 @@ func (s *Sampler) Run(ctx context.Context) error {
 	}
 }
 
-func (s *sampling) offer(e Entry, fields []Field) (pass bool, summary dropped) {
+func (s *sampling) offer(at time.Time, e Entry, fields []Field) (pass bool, summary dropped) {
 	k := sort{level: e.Level, module: e.Module, pc: e.PC}
 	switch {
 	case s.key != nil:
@@ -182,13 +187,13 @@ func (s *sampling) offer(e Entry, fields []Field) (pass bool, summary dropped) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// A time before the start is a stepped clock or a late line; it never rolls.
-	if s.start.IsZero() || e.Time.Sub(s.start) >= s.tick {
-		summary = s.roll(e.Time)
+	if s.start.IsZero() || at.Sub(s.start) >= s.tick {
+		summary = s.roll(at)
 	}
 	c := s.sorts[k]
 	if c == nil {
 		if len(s.sorts) >= maxSorts {
-			summary = append(summary, s.roll(e.Time)...)
+			summary = append(summary, s.roll(at)...)
 		}
 		c = &count{}
 		s.sorts[k] = c

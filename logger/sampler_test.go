@@ -86,6 +86,15 @@ func TestSamplerKeepsDifferentLinesApart(t *testing.T) {
 	require.Equal(t, 20_000, len(rec.Records()))
 }
 
+func TestLinesWithoutTimeAreSampledToo(t *testing.T) {
+	rec := loggertest.New(t)
+	log := logger.New(newSampler(t, rec, logger.SamplerConfig{Tick: time.Hour, First: 1, Every: 1e6}))
+	for range 10 {
+		log.LogEntry(logger.Entry{Message: "m"})
+	}
+	require.Len(t, rec.Records(), 1)
+}
+
 func TestSamplerTellsCallSitesApart(t *testing.T) {
 	rec := loggertest.New(t)
 	log := logger.New(newSampler(t, rec, logger.SamplerConfig{First: 1, Every: 1e6}), logger.WithCaller())

@@ -11,10 +11,32 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bulwark-go/bulwark/logger"
 )
+
+// Buffer collects what a Core writes, and can be read meanwhile: the sink of a
+// [Backend]. The zero Buffer is ready.
+type Buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+// Bytes returns a copy of what was written so far.
+func (b *Buffer) Bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.buf.Bytes())
+}
 
 // Keys names the keys under which a JSON encoder writes the parts of a line.
 type Keys struct{ Time, Level, Message, Caller string }

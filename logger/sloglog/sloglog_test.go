@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"sync"
 	"testing"
 	"testing/slogtest"
 
@@ -17,24 +16,6 @@ import (
 )
 
 var keys = loggertest.Keys{Time: "time", Level: "level", Message: "msg", Caller: "source"}
-
-// locked is a buffer that can be read while it is written.
-type locked struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *locked) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.buf.Bytes())
-}
 
 // options make durations texts, which is what the suite reads.
 func options(level slog.Leveler) *slog.HandlerOptions {
@@ -50,7 +31,7 @@ func options(level slog.Leveler) *slog.HandlerOptions {
 }
 
 func backend(testing.TB) loggertest.Backend {
-	out, level := &locked{}, &slog.LevelVar{}
+	out, level := &loggertest.Buffer{}, &slog.LevelVar{}
 	level.Set(slog.LevelDebug)
 	return loggertest.Backend{
 		Core:     sloglog.New(slog.NewJSONHandler(out, options(level))),
@@ -133,7 +114,7 @@ func TestBranchesOfGroupsDoNotMix(t *testing.T) {
 }
 
 func TestTextHandlerKeepsOneLinePerCall(t *testing.T) {
-	out := &locked{}
+	out := &loggertest.Buffer{}
 	log := logger.New(sloglog.New(slog.NewTextHandler(out, nil)))
 	log.Info("a\nb", logger.String("k", "c\nd"), logger.Int("e\nf", 1), logger.Any("m", map[string]string{"g": "h\ni"}))
 	require.Equal(t, 1, bytes.Count(out.Bytes(), []byte("\n")))

@@ -3,7 +3,6 @@ package zaplog_test
 import (
 	"bytes"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,26 +23,8 @@ func encoding() zapcore.EncoderConfig {
 	return cfg
 }
 
-// locked is a buffer that can be read while it is written.
-type locked struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *locked) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.buf.Bytes())
-}
-
 func backend(testing.TB) loggertest.Backend {
-	out, level := &locked{}, zap.NewAtomicLevelAt(zap.DebugLevel)
+	out, level := &loggertest.Buffer{}, zap.NewAtomicLevelAt(zap.DebugLevel)
 	zl := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoding()), zapcore.AddSync(out), level))
 	return loggertest.Backend{
 		Core:    zaplog.New(zl),
@@ -58,14 +39,14 @@ func backend(testing.TB) loggertest.Backend {
 func TestConformance(t *testing.T) { loggertest.Test(t, backend) }
 
 func TestConsoleKeepsOneLinePerCall(t *testing.T) {
-	out := &locked{}
+	out := &loggertest.Buffer{}
 	zl := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoding()), zapcore.AddSync(out), zap.InfoLevel))
 	logger.New(zaplog.New(zl)).Info("a\nb", logger.String("k", "c\nd"), logger.Int("e\nf", 1))
 	require.Equal(t, 1, bytes.Count(out.Bytes(), []byte("\n")))
 }
 
 func TestZapFieldsAndNameStay(t *testing.T) {
-	out := &locked{}
+	out := &loggertest.Buffer{}
 	zl := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoding()), zapcore.AddSync(out), zap.InfoLevel)).
 		Named("zap").With(zap.Int("own", 1))
 	logger.New(zaplog.New(zl)).Info("m")

@@ -42,8 +42,7 @@ func (c *core) Write(e logger.Entry, fields []logger.Field) {
 		return
 	}
 	if !e.Time.IsZero() {
-		var buf [len(time.RFC3339Nano)]byte
-		ev.Bytes(zerolog.TimestampFieldName, e.Time.AppendFormat(buf[:0], time.RFC3339Nano))
+		addTime(ev, zerolog.TimestampFieldName, e.Time)
 	}
 	if e.PC != 0 {
 		f := e.Caller()
@@ -101,7 +100,7 @@ func addField(ev *zerolog.Event, f logger.Field) {
 	case logger.KindDuration:
 		ev.Str(key, time.Duration(f.Num).String())
 	case logger.KindTime:
-		ev.Str(key, f.Time().Format(time.RFC3339Nano))
+		addTime(ev, key, f.Time())
 	case logger.KindJSON:
 		ev.RawJSON(key, []byte(f.Text))
 	case logger.KindGroup:
@@ -111,6 +110,11 @@ func addField(ev *zerolog.Event, f logger.Field) {
 		}
 		ev.Object(key, object(f.Fields()))
 	}
+}
+
+func addTime(ev *zerolog.Event, key string, t time.Time) {
+	var buf [len(time.RFC3339Nano)]byte
+	ev.Bytes(key, t.AppendFormat(buf[:0], time.RFC3339Nano))
 }
 
 // object writes fields into an object of zerolog's.

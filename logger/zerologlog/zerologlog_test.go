@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"sync"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -17,26 +16,8 @@ import (
 
 var keys = loggertest.Keys{Time: "time", Level: "level", Message: "message", Caller: "caller"}
 
-// locked is a buffer that can be read while it is written.
-type locked struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *locked) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.buf.Bytes())
-}
-
 func backend(testing.TB) loggertest.Backend {
-	out, level := &locked{}, &logger.LevelVar{}
+	out, level := &loggertest.Buffer{}, &logger.LevelVar{}
 	level.Set(logger.LevelDebug)
 	return loggertest.Backend{
 		Core:     logger.AtLeast(zerologlog.New(zerolog.New(out)), level),
@@ -48,14 +29,14 @@ func backend(testing.TB) loggertest.Backend {
 func TestConformance(t *testing.T) { loggertest.Test(t, backend) }
 
 func TestConsoleKeepsOneLinePerCall(t *testing.T) {
-	out := &locked{}
+	out := &loggertest.Buffer{}
 	log := logger.New(zerologlog.New(zerolog.New(zerolog.ConsoleWriter{Out: out, NoColor: true})))
 	log.Info("a\nb", logger.String("k", "c\nd"), logger.Err(errors.New("x\ny")), logger.Int("e\nf", 1))
 	require.Equal(t, 1, bytes.Count(out.Bytes(), []byte("\n")))
 }
 
 func TestLevelOfTheZerologLoggerHolds(t *testing.T) {
-	out := &locked{}
+	out := &loggertest.Buffer{}
 	log := logger.New(zerologlog.New(zerolog.New(out).Level(zerolog.WarnLevel)))
 	require.False(t, log.Enabled(logger.LevelInfo))
 	log.Info("no")
