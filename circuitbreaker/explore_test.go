@@ -196,13 +196,13 @@ func TestEveryInterleavingKeepsTheInvariants(t *testing.T) {
 		explorer
 		edges [][2]circuitbreaker.State
 	}{
-		"three callers, any length":                {explorer{cfg: base, run: 2, callers: 3}, cycle},
-		"three callers, more failures, any length": {explorer{cfg: lax, run: 1, callers: 3}, cycle},
+		"three callers, any length":    {explorer{cfg: base, run: 2, callers: 3}, cycle},
+		"three callers, more failures": {explorer{cfg: lax, run: 1, callers: 3, depth: longer(12, 0)}, cycle},
 		"three callers with a ramp": {
-			explorer{cfg: ramp, run: 1, callers: 3, depth: longer(16, 30)},
+			explorer{cfg: ramp, run: 1, callers: 3, depth: longer(14, 30)},
 			[][2]circuitbreaker.State{{closed, open}, {open, half}, {half, open}, {half, ramping}, {ramping, open}, {ramping, closed}},
 		},
-		"four callers": {explorer{cfg: base, run: 2, callers: 4, depth: longer(13, 0)}, cycle},
+		"four callers": {explorer{cfg: base, run: 2, callers: 4, depth: longer(12, 0)}, cycle},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := c.explorer

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/bulwark-go/bulwark/internal/rolling"
 )
 
 // ErrorRate finds the target ill when at least the share of calls (over 0, up to
@@ -18,26 +16,26 @@ func ErrorRate(share float64, minCalls int, opts ...Option) Spec {
 		if err := r.check().err(); err != nil {
 			return nil, err
 		}
-		return &errorRate{ratio: r, window: rolling.New(r.span)}, nil
+		return &errorRate{ratio: r, window: newWindow(r.span)}, nil
 	})
 }
 
 type errorRate struct {
 	*ratio
-	window rolling.Window
+	window window
 }
 
 func (d *errorRate) Record(c Call) bool {
 	if c.Failed {
-		d.window.Add(c.At, 0, 1)
+		d.window.add(c.At, 0, 1)
 		return true
 	}
-	d.window.Add(c.At, max(c.Successes, 1), 0)
+	d.window.add(c.At, max(c.Successes, 1), 0)
 	return false
 }
 
 func (d *errorRate) Ill(now time.Duration) (string, bool) {
-	good, bad := d.window.Totals(now)
+	good, bad := d.window.totals(now)
 	return d.verdict(good, bad)
 }
 
@@ -53,14 +51,14 @@ func SlowRatio(slow time.Duration, share float64, minCalls int, opts ...Option) 
 		if err := c.err(); err != nil {
 			return nil, err
 		}
-		return &slowRatio{ratio: r, slow: slow, window: rolling.New(r.span)}, nil
+		return &slowRatio{ratio: r, slow: slow, window: newWindow(r.span)}, nil
 	})
 }
 
 type slowRatio struct {
 	*ratio
 	slow   time.Duration
-	window rolling.Window
+	window window
 }
 
 func (d *slowRatio) Timed() {}
@@ -72,16 +70,16 @@ func (d *slowRatio) Record(c Call) bool {
 	case c.Latency < 0:
 		return false
 	case d.Bad(c):
-		d.window.Add(c.At, 0, 1)
+		d.window.add(c.At, 0, 1)
 		return true
 	default:
-		d.window.Add(c.At, 1, 0)
+		d.window.add(c.At, 1, 0)
 		return false
 	}
 }
 
 func (d *slowRatio) Ill(now time.Duration) (string, bool) {
-	good, bad := d.window.Totals(now)
+	good, bad := d.window.totals(now)
 	return d.verdict(good, bad)
 }
 
