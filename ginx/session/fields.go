@@ -23,14 +23,6 @@ type Session struct {
 	record Record // zero until verified
 }
 
-// Claims tell who is logged in, as far as [ServerSide.Login] has looked: false on
-// public routes.
-func (x *Session) Claims() (Claims, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.record.claims(), x.record.UserID > 0
-}
-
 // Get reads a field; false when the session, or the field, does not exist.
 func (x *Session) Get(ctx context.Context, field string) (value string, ok bool, err error) {
 	x.mu.Lock()

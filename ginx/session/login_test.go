@@ -88,7 +88,9 @@ func (g *gate) user() int64 {
 
 func TestLoginIsDemandedWhereNoRuleSaysOtherwise(t *testing.T) {
 	a := newArena(t)
-	g := newGateBehind(t, a.m.Login())
+	g := newGateBehind(t, a.m.Login(nil, &session.Rules{}))
+	require.Equal(t, 401, g.do("GET", "/articles/7", ""))
+	g = newGateBehind(t, a.m.Login())
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer null", "Bearer undefined", "Basic eDp5", "Bearer x", a.tokens.Access} {
 		require.Equal(t, 401, g.doAs("GET", "/articles/7", authorization), authorization)
 		require.JSONEq(t, `{"code":4,"msg":"login required","data":null}`, g.last.Body.String())
@@ -115,6 +117,17 @@ func TestLoggedOutTokenIsRefused(t *testing.T) {
 	require.Equal(t, 200, g.do("POST", "/users/logout", a.tokens.Access))
 	require.Equal(t, 401, g.do("GET", "/articles/7", a.tokens.Access))
 	require.Equal(t, 401, g.do("POST", "/users/refresh_token", a.tokens.Refresh))
+}
+
+func TestLogoutHandlerTellsWhatWentWrong(t *testing.T) {
+	managers, outages, tokens := nodes(t, 1)
+	g := newGate(t, managers[0])
+	outages[0].down = true
+	require.Equal(t, 503, g.do("POST", "/users/logout", tokens.Access), "a logout that failed must not look done")
+	outages[0].down = false
+	require.Equal(t, 200, g.do("GET", "/articles/7", tokens.Access))
+	g = newGate(t, managers[0], session.Public("/users/logout"))
+	require.Equal(t, 401, g.do("POST", "/users/logout", tokens.Access), "without a login check there is nobody to log out")
 }
 
 func TestRefreshRouteNeedsTheRefreshTokenAndNothingElse(t *testing.T) {

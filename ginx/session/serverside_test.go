@@ -37,6 +37,13 @@ func (o *dataOutage) Access(ctx context.Context, ref string, a session.Access) (
 	return r, err
 }
 
+func (o *dataOutage) Create(ctx context.Context, r session.Record, ttl time.Duration) (string, error) {
+	if o.down {
+		return "", errOutage
+	}
+	return o.DataStore.Create(ctx, r, ttl)
+}
+
 func (o *dataOutage) Drop(ctx context.Context, ref string) error {
 	if o.down {
 		return errOutage
@@ -309,6 +316,52 @@ func TestServerSideOutage(t *testing.T) {
 		require.Equal(t, 503, s.do("GET", "/me"))
 		store.down = false
 		require.Equal(t, 200, s.do("GET", "/articles/7"))
+	})
+}
+
+func TestServerSideOutageIsAnErrorOfEveryChange(t *testing.T) {
+	store := &dataOutage{DataStore: session.NewMemoryData()}
+	s := newSite(t, store, session.ServerSideConfig{})
+	require.Equal(t, 200, s.do("PUT", "/cart"))
+	cookie := s.cookie
+	store.down = true
+	for _, request := range [][2]string{{"POST", "/login"}, {"PUT", "/cart"}, {"DELETE", "/cart"}} {
+		require.Equal(t, 503, s.do(request[0], request[1]), request)
+		require.Equal(t, cookie, s.cookie, "nothing has changed")
+	}
+	s.cookie = nil
+	for _, request := range [][2]string{{"POST", "/login"}, {"PUT", "/cart"}} {
+		require.Equal(t, 503, s.do(request[0], request[1]), request)
+		require.Nil(t, s.cookie)
+	}
+}
+
+func TestFieldsOfAnEndedLoginAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := session.NewMemoryData()
+		sessions, err := session.NewServerSide(store, session.ServerSideConfig{})
+		require.NoError(t, err)
+		s := newSite(t, store, session.ServerSideConfig{})
+		require.Equal(t, 200, s.do("POST", "/login"))
+
+		var errs []error
+		router := newGateBehind(t, sessions.Login(), func(r *gin.Engine) {
+			r.GET("/fields", func(c *gin.Context) {
+				ctx := c.Request.Context()
+				x, _ := session.FromContext(ctx)
+				require.ErrorContains(t, x.Start(ctx, 0), "user id")
+				require.NoError(t, store.Drop(ctx, s.cookie.Value)) // a logout meanwhile
+				_, _, err := x.Get(ctx, "cart")
+				errs = append(errs, err, x.Set(ctx, "cart", "tea"), x.Delete(ctx, "cart"))
+			})
+		})
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/fields", http.NoBody)
+		r.AddCookie(s.cookie)
+		require.Equal(t, 200, router.send(r))
+		require.Len(t, errs, 3)
+		for _, err := range errs {
+			require.ErrorIs(t, err, session.ErrRevoked, "not an anonymous session in its place")
+		}
 	})
 }
 

@@ -181,6 +181,32 @@ func TestRedisDownAndBack(t *testing.T) {
 	require.ErrorIs(t, err, session.ErrRevoked, "lost data ends sessions, it does not revive them")
 }
 
+func TestDataInAnOutage(t *testing.T) {
+	node := testenv.RestartableRedis(t)
+	rdb := redis.NewClient(&redis.Options{Addr: node.Addr(), MaxRetries: -1})
+	t.Cleanup(func() { _ = rdb.Close() })
+	data := redissession.NewData(rdb)
+	r := session.Record{ID: "id", UserID: 7, EndsAt: time.Now().Add(time.Hour)}
+	ref, err := data.Create(t.Context(), r, time.Hour)
+	require.NoError(t, err)
+
+	node.Stop()
+	_, err = data.Create(t.Context(), r, time.Hour)
+	require.ErrorContains(t, err, "redissession: create")
+	_, err = data.Access(t.Context(), ref, session.Access{})
+	require.ErrorContains(t, err, "redissession: access")
+	require.NotErrorIs(t, err, session.ErrRevoked, "an outage logs nobody out")
+	require.ErrorContains(t, data.Drop(t.Context(), ref), "redissession: drop")
+
+	node.Start()
+	got, err := data.Access(t.Context(), ref, session.Access{})
+	require.NoError(t, err)
+	require.EqualValues(t, 7, got.UserID)
+	r.EndsAt = time.Now().Add(-time.Second)
+	_, err = data.Create(t.Context(), r, time.Hour)
+	require.ErrorContains(t, err, "has ended already")
+}
+
 func TestGraceEndsByTheServersClock(t *testing.T) {
 	rdb := testenv.Redis(t)
 	store := redissession.New(rdb, redissession.WithPrefix("p"))

@@ -1,6 +1,7 @@
 package sessiontest
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -48,6 +49,18 @@ func TestForget(t *testing.T, factory func(t *testing.T) session.DataStore) {
 			require.ErrorIs(t, err, session.ErrRevoked, "access must not create")
 		}
 		require.NoError(t, d.Drop(t.Context(), ref), "twice is fine")
+	})
+	t.Run("a canceled context is an error, not an answer", func(t *testing.T) {
+		d := factory(t)
+		ref := start(t, d, time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := d.Create(ctx, session.Record{ID: "id", EndsAt: time.Now().Add(time.Hour)}, time.Hour)
+		require.ErrorIs(t, err, context.Canceled)
+		_, err = d.Access(ctx, ref, set("a", "1"))
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorIs(t, d.Drop(ctx, ref), context.Canceled)
+		require.Empty(t, use(t, d, ref, session.Access{Get: []string{"a"}}).Fields, "nothing may have happened")
 	})
 	t.Run("a reference stays the same", func(t *testing.T) {
 		d := factory(t)
