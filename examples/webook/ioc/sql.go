@@ -113,7 +113,13 @@ func openMySQL(dsn string) (*gorm.DB, string, error) {
 	}
 	// Matched rows, not changed ones: an edit that changes nothing found its user.
 	cfg.ClientFoundRows, cfg.ParseTime = true, true
-	db, err := open(mysql.New(mysql.Config{DSNConfig: cfg}))
+	cfg.Logger = &mysqldriver.NopLogger{} // what it would write to standard error it also returns
+	connector, err := mysqldriver.NewConnector(cfg)
+	if err != nil {
+		return nil, cfg.Addr, fmt.Errorf("db.dsn: %w", err)
+	}
+	pool := sql.OpenDB(connector)
+	db, err := open(pool, mysql.New(mysql.Config{Conn: pool, DSNConfig: cfg}))
 	return db, cfg.Addr, err
 }
 
@@ -125,24 +131,19 @@ func openPostgres(dsn string) (*gorm.DB, string, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout
 	}
-	db, err := open(postgres.New(postgres.Config{Conn: stdlib.OpenDB(*cfg)}))
+	pool := stdlib.OpenDB(*cfg)
+	db, err := open(pool, postgres.New(postgres.Config{Conn: pool}))
 	return db, net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), err
 }
 
-func open(d gorm.Dialector) (*gorm.DB, error) {
-	db, err := gorm.Open(d, &gorm.Config{TranslateError: true, Logger: gormlogger.Discard})
-	var pool *sql.DB
-	if db != nil && db.ConnPool != nil {
-		pool, _ = db.DB() // gorm.Open leaves it behind, open, when the server does not answer
-	}
-	if err != nil && pool != nil {
-		_ = pool.Close()
-	}
-	if err != nil {
-		return nil, err
-	}
+func open(pool *sql.DB, d gorm.Dialector) (*gorm.DB, error) {
 	pool.SetMaxOpenConns(maxConns)
 	pool.SetMaxIdleConns(maxConns)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
+	db, err := gorm.Open(d, &gorm.Config{TranslateError: true, Logger: gormlogger.Discard})
+	if err != nil {
+		_ = pool.Close()
+		return nil, err
+	}
 	return db, nil
 }
