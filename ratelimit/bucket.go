@@ -81,7 +81,7 @@ func (b *Bucket) Take(_ context.Context, key string, cost int64) (Decision, erro
 			continue
 		}
 		next := max(tat, now) + cost*s.spacing
-		if !s.conforms(next, now) {
+		if next-s.tolerance > now {
 			return s.denied(tat, next, now), nil
 		}
 		if cost == 0 || s.tat.CompareAndSwap(tat, next) {
@@ -101,7 +101,7 @@ func (b *Bucket) takeUpTo(n int64) int64 {
 			continue
 		}
 		base := max(tat, now)
-		granted := min(n, (now+s.tolerance-base)/s.spacing)
+		granted := min(n, s.whole(max(now+s.tolerance-base, 0)))
 		if granted <= 0 {
 			return 0
 		}

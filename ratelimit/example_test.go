@@ -21,7 +21,7 @@ func show(l ratelimit.Limiter, n int) {
 }
 
 func ExampleNewTokenBucket() {
-	limiter, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(1), ratelimit.WithBurst(2))
+	limiter, err := ratelimit.NewTokenBucket(ratelimit.PerHour(10), ratelimit.WithBurst(2))
 	if err != nil {
 		panic(err)
 	}
@@ -122,7 +122,7 @@ func ExampleNewStriped() {
 
 func ExampleNewMulti() {
 	limits, err := ratelimit.NewMulti([]ratelimit.Limit{
-		{Name: "second", Quota: ratelimit.Quota{Rate: ratelimit.PerSecond(10), Burst: 10}},
+		{Name: "minute", Quota: ratelimit.Quota{Rate: ratelimit.PerMinute(10), Burst: 10}},
 		{Name: "hour", Quota: ratelimit.Quota{Rate: ratelimit.PerHour(12), Burst: 12}},
 	})
 	if err != nil {
@@ -136,9 +136,9 @@ func ExampleNewMulti() {
 		fmt.Println(d.Allowed, d.Rule)
 	}
 	// Output:
-	// true second
-	// false second
-	// true second
+	// true minute
+	// false minute
+	// true minute
 }
 
 func ExampleShare() {

@@ -1,6 +1,10 @@
 package ratelimit
 
-import "time"
+import (
+	"math"
+	"math/bits"
+	"time"
+)
 
 // gcra is the generic cell rate algorithm (ITU-T I.371), a token bucket that
 // needs but one number: the theoretical arrival time, tat, when the bucket will be
@@ -11,8 +15,9 @@ import "time"
 // tat ≥ its own time + spacing, and each further one adds a spacing; the last
 // leaves tat ≤ its time + burst × spacing. So there are at most burst + t/spacing.
 type gcra struct {
-	spacing   int64 // nanoseconds for a token
-	tolerance int64 // nanoseconds for a full bucket
+	spacing   int64  // nanoseconds for a token
+	tolerance int64  // nanoseconds for a full bucket
+	inverse   uint64 // 2⁶⁴ / spacing, rounded up; 0 when that is too much
 	q         Quota
 }
 
@@ -24,15 +29,21 @@ func newGCRA(q Quota) (gcra, error) {
 	if err := q.Validate(); err != nil { // the default burst may be too slow to refill
 		return gcra{}, err
 	}
-	spacing := q.Rate.spacing()
-	return gcra{spacing: spacing, tolerance: q.Burst * spacing, q: q}, nil
+	return tokens(q, q.Rate.spacing()), nil
 }
 
-func (g gcra) quota() Quota             { return g.q }
-func (g gcra) largest() int64           { return g.q.Burst }
-func (g gcra) until(tat *int64) int64   { return *tat }
-func (g gcra) fresh() (d Decision)      { return g.allowed(0, 0) }
-func (g gcra) conforms(t, n int64) bool { return t-g.tolerance <= n }
+// tokens is the algorithm for a valid quota at a spacing.
+func tokens(q Quota, spacing int64) gcra {
+	return gcra{
+		spacing: spacing, tolerance: q.Burst * spacing, q: q,
+		inverse: math.MaxUint64/uint64(spacing) + 1,
+	}
+}
+
+func (g gcra) quota() Quota           { return g.q }
+func (g gcra) largest() int64         { return g.q.Burst }
+func (g gcra) until(tat *int64) int64 { return *tat }
+func (g gcra) fresh() Decision        { return g.allowed(0, 0) }
 
 func (g gcra) most(window time.Duration) int64 {
 	if window <= 0 {
@@ -42,9 +53,12 @@ func (g gcra) most(window time.Duration) int64 {
 }
 
 // take charges cost when it conforms.
-func (g gcra) take(tat *int64, now, cost int64) Decision {
+func (g gcra) take(tat *int64, now, cost int64) Decision { return g.charge(tat, now, cost) }
+
+// charge is take without copying g, for where that counts.
+func (g *gcra) charge(tat *int64, now, cost int64) Decision {
 	next := max(*tat, now) + cost*g.spacing
-	if !g.conforms(next, now) {
+	if next-g.tolerance > now {
 		return g.denied(*tat, next, now)
 	}
 	if cost > 0 {
@@ -53,19 +67,32 @@ func (g gcra) take(tat *int64, now, cost int64) Decision {
 	return g.allowed(next, now)
 }
 
-func (g gcra) allowed(next, now int64) Decision {
+func (g *gcra) allowed(next, now int64) Decision {
 	return Decision{
-		Allowed: true, Limit: g.q.Burst, Remaining: (now + g.tolerance - next) / g.spacing,
+		Allowed: true, Limit: g.q.Burst, Remaining: g.whole(now + g.tolerance - next),
 		ResetAfter: time.Duration(next - now),
 	}
 }
 
-func (g gcra) denied(tat, next, now int64) Decision {
+func (g *gcra) denied(tat, next, now int64) Decision {
 	tat = max(tat, now)
 	return Decision{
-		Limit: g.q.Burst, Remaining: max(now+g.tolerance-tat, 0) / g.spacing,
+		Limit: g.q.Burst, Remaining: g.whole(max(now+g.tolerance-tat, 0)),
 		RetryAfter: time.Duration(next - g.tolerance - now), ResetAfter: time.Duration(tat - now),
 	}
+}
+
+// whole returns how many tokens a time is worth: t / spacing. Multiplying by the
+// inverse is several times as fast as dividing, and at most one too high.
+func (g *gcra) whole(t int64) int64 {
+	if g.inverse == 0 {
+		return t // the spacing is 1
+	}
+	hi, _ := bits.Mul64(uint64(t), g.inverse)
+	if n := int64(hi); n*g.spacing <= t {
+		return n
+	}
+	return int64(hi) - 1
 }
 
 // convert keeps the number of tokens used, rounded up, when g replaces old.

@@ -90,6 +90,14 @@ type states[S any, A algorithm[S, A]] struct {
 }
 
 func newLocal[S any, A algorithm[S, A]](q Quota, o options, build func(Quota) (A, error)) (*Local, error) {
+	s, err := newStates[S](q, o, build)
+	if err != nil {
+		return nil, err
+	}
+	return &Local{store: s}, nil
+}
+
+func newStates[S any, A algorithm[S, A]](q Quota, o options, build func(Quota) (A, error)) (*states[S, A], error) {
 	algo, err := build(q)
 	if err != nil {
 		return nil, err
@@ -106,7 +114,7 @@ func newLocal[S any, A algorithm[S, A]](q Quota, o options, build func(Quota) (A
 	for i := range s.shards {
 		s.shards[i] = algo
 	}
-	return &Local{store: s}, nil
+	return s, nil
 }
 
 // until is asked by the table with the shard locked.

@@ -108,8 +108,7 @@ func (s *shares) part() (gcra, int64) {
 	}
 	q := s.quota().bucket()
 	q.Burst = max(q.Burst/n, 1)
-	spacing := q.Rate.spacing() * n
-	return gcra{spacing: spacing, tolerance: q.Burst * spacing, q: q}, n
+	return tokens(q, q.Rate.spacing()*n), n
 }
 
 func (s *shares) cutOff() {
