@@ -13,6 +13,8 @@ import (
 
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/observe"
+	"github.com/bulwark-go/bulwark/observe/observetest"
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 )
@@ -132,6 +134,43 @@ func TestFailuresLeaveOneLineWhicheverLogsAreInstalled(t *testing.T) {
 				require.Contains(t, last.text("stack"), "accesslog_test.go")
 				require.EqualValues(t, 500, last.num("status"))
 			}
+		})
+	}
+}
+
+// opaque is a response writer that does not tell what it wraps.
+type opaque struct{ gin.ResponseWriter }
+
+func TestOutcomesAreSeenThroughWritersThatHideThem(t *testing.T) {
+	hide := func(c *gin.Context) { c.Writer = &opaque{c.Writer} }
+	for name, install := range map[string]func(*gin.Engine, logger.Logger, observe.Observer){
+		"one side": func(r *gin.Engine, l logger.Logger, o observe.Observer) {
+			r.Use(ginx.AccessLog(l), ginx.Observe(o), hide)
+		},
+		"both sides": func(r *gin.Engine, l logger.Logger, o observe.Observer) {
+			r.Use(ginx.Observe(o), hide, ginx.AccessLog(l))
+		},
+		"two logs": func(r *gin.Engine, l logger.Logger, o observe.Observer) {
+			r.Use(ginx.AccessLog(l), ginx.Observe(o), hide, ginx.AccessLog(l))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, lines := newLog()
+			rec := observetest.NewRecorder(t)
+			r := gin.New()
+			install(r, log, rec)
+			r.Use(ginx.Recovery())
+			r.GET("/fail", wrap(ginx.Result{}, ginx.NewError(501001, "x")))
+			r.GET("/panic", func(*gin.Context) { panic("x") })
+			get(r, "/fail")
+			require.Equal(t, "x (code 501001)", lines.only(t).text("error"))
+			require.EqualValues(t, 501001, lines.only(t).num("code"))
+			require.Equal(t, "501001", rec.Only("http_server", "request").Label("code"))
+			rec.Reset()
+			get(r, "/panic")
+			require.Len(t, lines.all(), 2)
+			require.Equal(t, "panic: x", lines.all()[1].text("error"))
+			require.Equal(t, observe.Panicked, rec.Only("http_server", "request").Outcome)
 		})
 	}
 }

@@ -35,21 +35,72 @@ type exchange struct {
 	response *capture
 }
 
-// begin returns the request's exchange, a new one when there is none.
+// begin returns the request's exchange, a new one when there is none in sight.
 func begin(c *gin.Context) *exchange {
-	if x := exchangeOf(c); x != nil {
+	x, hidden := find(c)
+	if x != nil {
 		return x
 	}
-	x := &exchange{ResponseWriter: c.Writer, came: c.Request.Context()}
+	x = &exchange{ResponseWriter: c.Writer, came: c.Request.Context()}
 	c.Writer = x
+	if hidden {
+		c.Set(exchangeKey{}, x)
+	}
+	return x
+}
+
+// exchangeOf returns the request's exchange, nil when nobody began one.
+func exchangeOf(c *gin.Context) *exchange {
+	x, hidden := find(c)
+	if !hidden {
+		return x
+	}
+	v, _ := c.Get(exchangeKey{})
+	if x, ok := v.(*exchange); ok {
+		return x
+	}
+	x = &exchange{ResponseWriter: c.Writer, came: c.Request.Context()}
 	c.Set(exchangeKey{}, x)
 	return x
 }
 
-func exchangeOf(c *gin.Context) *exchange {
+// find looks for the exchange among the response writers, which costs less than
+// gin's map of keys. A writer without Unwrap, as some compressors are, may hide
+// one: what happens in front of it is then noted under a key, for adopt.
+func find(c *gin.Context) (x *exchange, hidden bool) {
+	var w http.ResponseWriter = c.Writer
+	for {
+		switch t := w.(type) {
+		case *exchange:
+			return t, false
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return nil, true
+		}
+		if _, ok := w.(gin.ResponseWriter); !ok {
+			return nil, false // below gin's own writer: nobody began one
+		}
+	}
+}
+
+// adopt takes over what was noted where x was hidden.
+func (x *exchange) adopt(c *gin.Context) {
+	if len(c.Keys) == 0 {
+		return
+	}
 	v, _ := c.Get(exchangeKey{})
-	x, _ := v.(*exchange)
-	return x
+	other, ok := v.(*exchange)
+	if !ok || other == x {
+		return
+	}
+	if !x.replied {
+		x.err, x.ran, x.code, x.replied = other.err, other.ran, other.code, other.replied
+	}
+	x.hijacked = x.hijacked || other.hijacked
+	x.panicked = x.panicked || other.panicked
+	x.aborted = x.aborted || other.aborted
+	x.logged = x.logged || other.logged
 }
 
 // reply notes the answer of a wrapper or of Render.
@@ -87,6 +138,7 @@ var errGoexit = errors.New("ginx: handler ended its goroutine")
 func (x *exchange) run(c *gin.Context, end func()) {
 	done := false
 	defer func() {
+		x.adopt(c)
 		if done {
 			end()
 			return
