@@ -101,6 +101,10 @@ func (b *Breaker) watched(v *view, now time.Duration) bool {
 // decide asks the machine, for states in which each call matters.
 func (b *Breaker) decide(t *Ticket) error {
 	b.mu.Lock()
+	if b.view.Load().route != ask { // changed since the caller looked
+		b.mu.Unlock()
+		return b.admit(t)
+	}
 	defer b.unlock()
 	m := &b.machine
 	now := m.set.now()
@@ -114,14 +118,14 @@ func (b *Breaker) decide(t *Ticket) error {
 		}
 		t.shard, t.kind, t.id, t.start = &v.first, k, id, now+1
 		return nil
-	case v.route == ask && m.mode == Shadow:
+	case m.mode == Shadow:
 		m.recovery().counts.shadowed++
 		t.shard, t.kind = &v.first, bypass
 		return nil
-	case v.route == ask:
+	default:
 		b.renew(v)
+		return v.extra.Load().refusal
 	}
-	return v.extra.Load().refusal
 }
 
 // settle takes the result of a ticket whose end the shard alone could not take.

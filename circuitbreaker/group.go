@@ -19,8 +19,9 @@ var ErrFull = errors.New("circuitbreaker: group is full")
 // Group keeps a breaker for each key: an upstream, a shard, a method. Break what
 // fails alone on its own: one breaker for a sharded target makes an outage of one
 // shard an outage of all. The number of breakers is bounded; when it is reached, a
-// new key takes the place of one that has not been used for a while, is closed and
-// has not failed lately; there is no place for it while there is none such.
+// new key takes the place of one that has not been used for a while, and is closed
+// and has not failed lately, or was left as it was for [Config.ForgiveAfter]; there
+// is no place for it while there is none such.
 //
 // A Group is safe for concurrent use. Looking up a known key takes no lock.
 type Group struct {
@@ -57,16 +58,27 @@ func (g *Group) create(key string) *Breaker {
 	return b
 }
 
-// quietFor is how long a breaker must not have failed to be dropped.
+// quietFor is how long a closed breaker must not have failed to be dropped.
 const quietFor = time.Minute
 
-// idle tells whether a breaker may be dropped: a new one would be no different.
+// idle tells whether a breaker may be dropped: one that is closed and has not
+// failed lately, so that a new one would be no different, or one that opened and
+// that nobody has called for so long that it would be forgiven.
 func (g *Group) idle(b *Breaker) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := &b.machine
-	return m.state == Closed && m.mode == Mode(g.mode.Load()) &&
-		(m.rec == nil || m.set.now()-m.rec.failed > quietFor)
+	if m.mode != Mode(g.mode.Load()) {
+		return false // an operator's word is not to be lost
+	}
+	if m.rec == nil {
+		return true
+	}
+	now := m.set.now()
+	if m.state == Closed {
+		return now-m.rec.failed > quietFor
+	}
+	return now-max(m.rec.failed, m.since) > max(m.set.ForgiveAfter, m.set.Lease)
 }
 
 // Get returns the breaker of key, which it creates on first use. Ask again for each

@@ -70,6 +70,21 @@ func TestAGroupNeverHoldsMoreThanItsCapacity(t *testing.T) {
 	})
 }
 
+func TestAKeyThatIsNeverCalledAgainMakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 2)
+		trip(t, get(t, g, "gone"))
+		require.NoError(t, get(t, g, "forced").SetMode(circuitbreaker.ForcedClosed))
+		time.Sleep(30 * time.Minute)
+		_, err := g.Get("new")
+		require.ErrorIs(t, err, circuitbreaker.ErrFull)
+		time.Sleep(31 * time.Minute)
+		get(t, g, "new")
+		require.Equal(t, circuitbreaker.ForcedClosed, get(t, g, "forced").Snapshot().Mode)
+		require.Equal(t, 2, g.Len())
+	})
+}
+
 func TestAGroupIsUpdatedAndForcedAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(t, 10)

@@ -270,21 +270,27 @@ func (m *machine) setMode(mode Mode, now time.Duration) {
 		m.recovery().probing = newProbing(m.set.Probes)
 		m.enter(HalfOpen, now, "no longer "+before.String())
 	default:
-		m.begin()
+		m.restart(now)
 		m.note(Transition{From: m.state, To: m.state, Reason: mode.String()})
 	}
 }
 
-// replace takes over new settings. The state stays; a half-open breaker starts its
-// probes over, and a ramp goes on from the share it has.
+// replace takes over new settings; the state stays.
 func (m *machine) replace(set *settings, now time.Duration) {
 	m.set = set
+	m.restart(now)
+}
+
+// restart begins a generation in the same state. The calls under way will not be
+// heard of any more, so nothing may wait for them: probes start over, and a ramp
+// goes on from the share it has.
+func (m *machine) restart(now time.Duration) {
 	switch m.state {
 	case HalfOpen:
-		m.rec.probing = newProbing(set.Probes)
+		m.rec.probing = newProbing(m.set.Probes)
 	case Ramping:
 		share := m.rec.ramp.share
-		m.rec.ramp = newRamp(set.RampStart, now)
+		m.rec.ramp = newRamp(m.set.RampStart, now)
 		m.rec.ramp.share = max(share, m.rec.ramp.share)
 	}
 	m.begin()

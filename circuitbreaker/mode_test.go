@@ -141,3 +141,31 @@ func TestAWindowMustOutlastTheCalls(t *testing.T) {
 	_, err = circuitbreaker.New(circuitbreaker.Config{Name: "x", CallTimeout: 5 * time.Second, Lease: 4 * time.Second})
 	require.ErrorContains(t, err, "Lease 4s: must be between 5s")
 }
+
+func TestAChangeOfModeWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, circuitbreaker.Config{Lease: time.Minute})
+		halfOpen(t, b)
+		var under []*circuitbreaker.Ticket
+		for range 3 {
+			under = append(under, admitted(t, b))
+		}
+		require.NoError(t, b.SetMode(circuitbreaker.Shadow))
+		require.NoError(t, b.SetMode(circuitbreaker.Automatic))
+		for range 3 {
+			admitted(t, b).Done(circuitbreaker.Success)
+		}
+		require.Equal(t, circuitbreaker.Ramping, b.State(), "slots of calls that no longer count are free")
+		for range 300 {
+			if ticket, err := b.Allow(); err == nil {
+				under = append(under, &ticket)
+			}
+		}
+		require.NoError(t, b.SetMode(circuitbreaker.Shadow))
+		for _, ticket := range under {
+			ticket.Done(circuitbreaker.Failure)
+		}
+		time.Sleep(7 * time.Second)
+		require.Equal(t, circuitbreaker.Closed, b.State(), "the ramp does not wait for them")
+	})
+}
