@@ -182,6 +182,34 @@ func (b *Breaker) judge(now time.Duration) {
 	}
 }
 
+// maxAdvice bounds one piece of advice: more would not be heard any better.
+const maxAdvice = 1 << 16
+
+// Advise tells a closed breaker of calls that others made to the same target, such
+// as the other instances of this service: so many succeeded and so many failed
+// lately. They count like calls of its own that were not timed; a breaker that is
+// not closed goes by its own probes. However the figures travel, do not wait for
+// them on the way of a call: share evidence, not decisions. Numbers out of range
+// are brought into it.
+func (b *Breaker) Advise(succeeded, failed int) {
+	b.mu.Lock()
+	defer b.unlock()
+	m := &b.machine
+	now := m.set.now()
+	if m.state != Closed || m.mode == ForcedOpen || m.mode == ForcedClosed {
+		return
+	}
+	call := detect.Call{At: now, Latency: detect.Untimed, Successes: uint32(max(min(succeeded, maxAdvice), 0))}
+	if call.Successes > 0 {
+		m.hear(normal, 0, Success, call)
+	}
+	call.Successes = 0
+	for range min(failed, maxAdvice) {
+		m.hear(normal, 0, Failure, call)
+	}
+	b.judge(now)
+}
+
 // State returns where the breaker stands now; time that has passed counts even if
 // nobody called. In a forced mode it is what the breaker goes by once the mode ends.
 func (b *Breaker) State() State {

@@ -216,6 +216,27 @@ func TestConcurrentCallsAreAllHeardOf(t *testing.T) {
 	require.Equal(t, goroutines*calls/50+1, seen.bad)
 }
 
+func TestEvidenceFromElsewhereCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := only(t, detect.ErrorRate(0.5, 20))
+		b.Advise(10, 9)
+		b.Advise(-5, -5)
+		require.Equal(t, circuitbreaker.Closed, b.State())
+		admitted(t, b).Done(circuitbreaker.Failure)
+		require.Equal(t, circuitbreaker.Open, b.State())
+		require.Contains(t, b.Snapshot().Reason, "50.0% of 20 calls")
+		time.Sleep(10 * time.Second)
+		b.Advise(1<<30, 1<<30)
+		require.Equal(t, circuitbreaker.HalfOpen, b.State(), "its own probes decide")
+		require.NoError(t, b.SetMode(circuitbreaker.ForcedClosed))
+		b.Advise(0, 1<<30)
+		require.NoError(t, b.SetMode(circuitbreaker.Automatic))
+		require.Equal(t, circuitbreaker.Closed, b.State())
+		b.Advise(0, 1<<30)
+		require.Equal(t, circuitbreaker.Open, b.State())
+	})
+}
+
 // counting is a user's own detector. It is its own Spec: the test starts one run.
 type counting struct {
 	good, bad int

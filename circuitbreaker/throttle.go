@@ -114,22 +114,24 @@ func (t *Throttle) Allow() (Ticket, error) {
 	return Ticket{}, t.refusal
 }
 
+// settle takes a result. Only a failure may change the share before the next call
+// asks for it, so only a failure looks at the clock.
 func (t *Throttle) settle(ticket *Ticket, outcome Outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.set.now()
 	switch {
 	case ticket.id != t.epoch:
 		t.stale++
 	case outcome == Neutral:
 		t.ramp.withdraw()
+	case outcome == Success:
+		t.ramp.answer(false)
 	default:
-		t.ramp.answer(outcome == Failure)
-		if outcome == Failure && t.sure() {
-			t.cut(t.factor(), now)
+		t.ramp.answer(true)
+		if t.sure() {
+			t.cut(t.factor(), t.set.now())
 		}
 	}
-	t.advance(now)
 }
 
 // advance ends the steps that are over.
