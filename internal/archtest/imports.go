@@ -60,8 +60,8 @@ var technologies = map[string][]string{
 	"smsx/template":             {jwt},
 	"smsx/redisquota":           {redisClient},
 	"smsx/otp/redisotp":         {redisClient},
-	"ginx":                      {gin, "github.com/gin-contrib/cors", jwt, "github.com/go-playground/validator/"},
-	"ginx/session":              {gin, jwt, "github.com/google/uuid"},
+	"ginx":                      {gin, "github.com/gin-contrib/cors", "github.com/go-playground/validator/", "golang.org/x/net/publicsuffix"},
+	"ginx/session":              {gin, jwt},
 	"ginx/session/redissession": {redisClient},
 	"ginx/session/sessiontest":  {gin},
 	"grpcx":                     {grpc},
@@ -139,9 +139,11 @@ func forbiddenOwn(dir, own string) string {
 	switch {
 	case !known:
 		return top + " has no layer: give it one"
+	case slices.Contains(internals, own):
+		return ""
 	case dir == "circuitbreaker/detect":
-		return "detectors are shared, so they stand on the standard library alone"
-	case slices.Contains(internals, own) || isSuite(dir) && within(own, "internal"):
+		return "detectors are shared, so they stand on the standard library and its like alone"
+	case isSuite(dir) && within(own, "internal"):
 		return ""
 	case within(own, "internal"), within(own, "examples"), within(own, "bench"), within(own, "scripts"):
 		return "it is not for the library"
