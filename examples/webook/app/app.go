@@ -102,7 +102,7 @@ func (a *App) serve(ctx context.Context) error {
 	group.Go(a.ops.Serve)
 	group.Go(func() error { a.monitor.Run(ctx); return nil })
 	if a.configFile != "" {
-		group.Go(func() error { return a.live.Watch(ctx, a.configFile, a.log, a.reconfigured) })
+		group.Go(func() error { a.watch(ctx); return nil })
 	}
 	group.Go(func() error {
 		<-ctx.Done()
@@ -112,6 +112,15 @@ func (a *App) serve(ctx context.Context) error {
 	return group.Wait()
 }
 
+// watch takes over changes of the configuration. That it can't be watched is no
+// reason to stop serving.
+func (a *App) watch(ctx context.Context) {
+	changed := func(cfg config.Config) { setLevel(a.level, cfg.Log.Level) }
+	if err := a.live.Watch(ctx, a.configFile, a.log, changed); err != nil {
+		a.log.Error("configuration is not watched", logger.Err(err))
+	}
+}
+
 // drain stops the web first: operators may watch until the end.
 func (a *App) drain(ctx context.Context) error {
 	a.probes.Leave()
@@ -119,10 +128,6 @@ func (a *App) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.live.Get().HTTP.Shutdown)
 	defer cancel()
 	return errors.Join(a.web.Shutdown(ctx), a.ops.Shutdown(ctx))
-}
-
-func (a *App) reconfigured(cfg config.Config) {
-	setLevel(a.level, cfg.Log.Level)
 }
 
 func setLevel(level *logger.LevelVar, text string) {

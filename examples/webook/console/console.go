@@ -36,7 +36,7 @@ type Console struct {
 // New returns the page over what was seen of components, requests and errors.
 func New(build Build, monitor *health.Monitor, rates *Rates, recent *Recent) (*Console, error) {
 	page, err := template.New("page.html").Funcs(template.FuncMap{
-		"ago": ago, "took": took, "clock": clock, "rate": rate, "share": share,
+		"ago": ago, "took": took, "clock": clock, "rate": rate, "share": share, "why": why,
 	}).ParseFS(files, "page.html")
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)

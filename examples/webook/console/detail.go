@@ -2,33 +2,35 @@ package console
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/logger/mask"
 )
 
 // detailMax bounds one error's text on the page, in bytes.
 const detailMax = 400
 
-// detail writes fields as key=value, cut at detailMax.
+// detail writes fields as key=value, errors first, cut at detailMax.
 func detail(fields ...[]logger.Field) string {
-	var b strings.Builder
-	for _, list := range fields {
-		for _, f := range list {
-			text := value(f)
-			if text == "" {
-				continue
-			}
-			if b.Len() > 0 {
-				b.WriteString("  ")
-			}
-			b.WriteString(f.Key + "=" + text)
+	var errs, rest []string
+	for _, f := range slices.Concat(fields...) {
+		switch text := value(f); {
+		case text == "":
+		case f.Key == "error":
+			errs = append(errs, f.Key+"="+text)
+		default:
+			rest = append(rest, f.Key+"="+text)
 		}
 	}
-	return cut(b.String())
+	return cut(strings.Join(append(errs, rest...), "  "))
 }
+
+// why is an error as the page may show it.
+func why(err error) string { return cut(mask.String(err.Error())) }
 
 func cut(s string) string {
 	if len(s) <= detailMax {

@@ -77,8 +77,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // unused holds the connections that have not sent a byte. Browsers open some ahead,
 // and http.Server.Shutdown waits five seconds for each.
 type unused struct {
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
 }
 
 func (u *unused) follow(c net.Conn, state http.ConnState) {
@@ -86,6 +87,10 @@ func (u *unused) follow(c net.Conn, state http.ConnState) {
 	defer u.mu.Unlock()
 	if state != http.StateNew {
 		delete(u.conns, c)
+		return
+	}
+	if u.closed { // accepted just before the listener was closed
+		_ = c.Close()
 		return
 	}
 	if u.conns == nil {
@@ -97,6 +102,7 @@ func (u *unused) follow(c net.Conn, state http.ConnState) {
 func (u *unused) close() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.closed = true
 	for c := range u.conns {
 		_ = c.Close() // its server goroutine ends with it
 	}
