@@ -320,5 +320,11 @@ func TestFirstEventIsNotDelayed(t *testing.T) {
 		slices.Sort(took)
 		return took[len(took)/2]
 	}
-	require.LessOrEqual(t, measure(watched), measure(bare)+time.Millisecond)
+	added := time.Hour
+	for range 3 { // a busy machine may slow one round, not all
+		if added = measure(watched) - measure(bare); added <= time.Millisecond {
+			return
+		}
+	}
+	t.Fatalf("the first event came %v later", added)
 }
