@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -26,8 +25,8 @@ type bucketState struct {
 }
 
 // sealed is the tat of a state that was replaced: nothing conforms to it, so only
-// the path of denials needs to look out for it.
-const sealed = math.MaxInt64
+// the path of denials needs to look out for it. It leaves room for a spacing on top.
+const sealed = 1 << 62
 
 // NewBucket returns a full bucket. Of the options it knows [WithBurst] and
 // [WithClock].

@@ -53,11 +53,9 @@ func (b *LeakyBucket) enqueue(
 		return nil, Decision{}, err
 	}
 	now := b.clock.read()
-	l := shard.Find(hash)
+	l := shard.FindOrInsert(hash, now)
 	if l == nil {
-		if l = shard.Insert(hash, now); l == nil {
-			return nil, Decision{Limit: g.q.Rate.Count, RetryAfter: g.q.Rate.Per}, nil
-		}
+		return nil, Decision{Limit: g.q.Rate.Count, RetryAfter: g.q.Rate.Per}, nil
 	}
 	d := g.admit(l, now, cost)
 	if d.Allowed || int(l.count) >= b.queue || int64(d.RetryAfter) > b.maxWait {

@@ -90,6 +90,19 @@ func TestAllowIsThePlainYesOrNo(t *testing.T) {
 	require.ErrorIs(t, err, ratelimit.ErrKey)
 }
 
+func TestJitterSpreadsThoseWhoComeBack(t *testing.T) {
+	d := ratelimit.Decision{RetryAfter: time.Second}
+	require.Equal(t, time.Second, d.Jittered(0))
+	seen := map[time.Duration]bool{}
+	for range 100 {
+		j := d.Jittered(100 * time.Millisecond)
+		require.GreaterOrEqual(t, j, time.Second)
+		require.Less(t, j, 1100*time.Millisecond)
+		seen[j] = true
+	}
+	require.Greater(t, len(seen), 50)
+}
+
 func TestAClockThatGoesBackMintsNothing(t *testing.T) {
 	for name, local := range locals {
 		t.Run(name, func(t *testing.T) {
@@ -184,6 +197,18 @@ func TestRetuneKeepsWhatWasUsed(t *testing.T) {
 			require.Equal(t, ratelimit.PerSecond(5), l.Quota().Rate)
 		})
 	}
+}
+
+func TestLoweringALimitCutsDownWhatWasUsed(t *testing.T) {
+	c := new(manual)
+	l, err := ratelimit.NewTokenBucket(ratelimit.PerMinute(100), ratelimit.WithClock(c.read), ratelimit.WithBurst(100))
+	require.NoError(t, err)
+	require.True(t, take(t, l, "k", 90).Allowed)
+	require.NoError(t, l.Retune(ratelimit.Quota{Rate: ratelimit.PerMinute(5), Burst: 5}))
+	d := take(t, l, "k", 1)
+	require.False(t, d.Allowed)
+	require.Equal(t, 12*time.Second, d.RetryAfter, "one token at the new rate, not the debt of the old")
+	require.Equal(t, time.Minute, d.ResetAfter)
 }
 
 func TestABadRetuneChangesNothing(t *testing.T) {

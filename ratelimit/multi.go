@@ -157,10 +157,7 @@ func (m *Multi) charge(hashes []uint64, tats []int64, now int64) (full int) {
 	var before [maxLimits]int64
 	for i, hash := range hashes {
 		shard := m.table.Shard(hash)
-		s := shard.Find(hash)
-		if s == nil {
-			s = shard.Insert(hash, now)
-		}
+		s := shard.FindOrInsert(hash, now)
 		if s == nil {
 			for j, hash := range hashes[:i] {
 				m.table.Shard(hash).Find(hash).tat = before[j]

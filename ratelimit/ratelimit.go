@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 )
 
@@ -49,6 +50,16 @@ type Decision struct {
 	ResetAfter time.Duration
 	// Rule names the limit or rule that decided; empty where there is but one.
 	Rule string
+}
+
+// Jittered returns RetryAfter plus a random part of spread, for an answer to
+// clients that would otherwise all come back in the same moment. A tenth of the
+// limit's period is a good spread.
+func (d Decision) Jittered(spread time.Duration) time.Duration {
+	if spread <= 0 {
+		return d.RetryAfter
+	}
+	return d.RetryAfter + rand.N(spread)
 }
 
 // Unlimited is the Limit and Remaining of a Decision by a rule without a limit.

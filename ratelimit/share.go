@@ -126,11 +126,9 @@ func (s *shares) instead(key string, cost int64) (Decision, error) {
 	shard := s.table.Shard(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	state := shard.Find(hash)
+	state := shard.FindOrInsert(hash, now)
 	if state == nil {
-		if state = shard.Insert(hash, now); state == nil {
-			return Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per}, nil
-		}
+		return Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per}, nil
 	}
 	if !state.away {
 		level := int64(0)
@@ -157,11 +155,9 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 	shard := s.table.Shard(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	state := shard.Find(hash)
+	state := shard.FindOrInsert(hash, now)
 	if state == nil {
-		if state = shard.Insert(hash, now); state == nil {
-			return q, &Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per, Degraded: true}
-		}
+		return q, &Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per, Degraded: true}
 	}
 	q = s.settled(q, state, g, now)
 	if d := g.take(&state.tat, now, cost); !d.Allowed {
@@ -210,11 +206,9 @@ func (s *shares) answered(key string, asked question, d Decision) {
 	shard := s.table.Shard(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	state := shard.Find(hash)
+	state := shard.FindOrInsert(hash, now)
 	if state == nil {
-		if state = shard.Insert(hash, now); state == nil {
-			return // it will begin empty
-		}
+		return // it will begin empty
 	}
 	if asked.reserved && !d.Allowed {
 		g, _ := s.part()

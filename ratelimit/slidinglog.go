@@ -8,8 +8,9 @@ const maxLog = 1 << 16
 // NewSlidingLog returns a limiter that remembers each admission of a key for one
 // period. It admits at most the rate's count in any window as long as the period,
 // and refuses none that would fit: it is exact. It needs some 32 bytes for each
-// admission that it remembers, so the count is at most 65536. A bad rate or option
-// is refused with [*FieldError]s.
+// admission that it remembers, so the count is at most 65536, and [WithCapacity]
+// should be such that as many keys, each with its count, fit into memory. A bad
+// rate or option is refused with [*FieldError]s.
 func NewSlidingLog(rate Rate, opts ...Option) (*Local, error) {
 	o := newOptions(opts)
 	return newLocal(Quota{Rate: rate, Burst: o.burst}, o, newSlidingLog)

@@ -77,6 +77,21 @@ func harness(
 	return h
 }
 
+func TestLeakyBucketConforms(t *testing.T) {
+	for name, rate := range rates {
+		t.Run(name, func(t *testing.T) {
+			ratelimittest.Test(t, func() ratelimittest.Harness {
+				c := new(manual)
+				q := ratelimit.Quota{Rate: rate, Burst: rate.Count}
+				return ratelimittest.Harness{
+					Limiter: newLeaky(t, rate, ratelimit.WithClock(c.read)), Quota: q, Advance: c.advance,
+					Model: ratelimittest.LeakyBucket(q), Drains: 1,
+				}
+			})
+		})
+	}
+}
+
 func TestBucketConforms(t *testing.T) {
 	for name, rate := range rates {
 		t.Run(name, func(t *testing.T) {

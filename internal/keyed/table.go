@@ -156,6 +156,15 @@ func (s *Shard[V]) Insert(h uint64, now int64) *V {
 	return &s.slots[i].value
 }
 
+// FindOrInsert returns the value of a fingerprint, a new zero one where there was
+// none, or nil when the table is full of busy keys and refuses.
+func (s *Shard[V]) FindOrInsert(h uint64, now int64) *V {
+	if v := s.Find(h); v != nil {
+		return v
+	}
+	return s.Insert(h, now)
+}
+
 // Values iterates over all values.
 func (s *Shard[V]) Values() iter.Seq[*V] {
 	return func(yield func(*V) bool) {
@@ -191,7 +200,7 @@ func (s *Shard[V]) makeRoom(h uint64, now int64) bool {
 		}
 		return s.used < s.capacity || s.table.full == Evict && s.evictNear(h)
 	}
-	if limit := len(s.slots) / 5 * 4; s.used >= limit {
+	if limit := len(s.slots) / 8 * 5; s.used >= limit {
 		// Grow unless a fair part turns out to be idle.
 		if s.purge(now); s.used >= limit/4*3 {
 			s.grow()
@@ -263,7 +272,7 @@ func (s *Shard[V]) grow() {
 	if size > minShardCapacity {
 		size = len(old) / 2 * 3 // less to spare where it counts
 	}
-	most := s.capacity/4*5 + 8
+	most := s.capacity/5*8 + 16
 	s.slots = make([]slot[V], min(max(size, firstSlots), most))
 	for _, o := range old {
 		if o.hash == 0 {

@@ -106,11 +106,9 @@ func (l *Limiter) enter(hash uint64, limit int64) (int64, bool) {
 	defer shard.Unlock()
 	calls := shard.Find(hash)
 	if calls == nil {
-		if calls = shard.Insert(hash, int64(time.Since(l.base))); calls == nil {
-			return 0, false
-		}
+		calls = shard.Insert(hash, int64(time.Since(l.base)))
 	}
-	if *calls >= limit {
+	if calls == nil || *calls >= limit {
 		return 0, false
 	}
 	*calls++

@@ -68,6 +68,20 @@ func TokenBucket(q ratelimit.Quota) *Model {
 	return m
 }
 
+// LeakyBucket lets requests go one by one, each as many spacings after the one
+// before as that one cost; q.Burst is the largest cost.
+func LeakyBucket(q ratelimit.Quota) *Model {
+	m := &Model{quota: q}
+	m.fits = func(history []admission, now time.Duration, cost int64) bool {
+		if len(history) == 0 || cost == 0 {
+			return true
+		}
+		last := history[len(history)-1]
+		return now >= last.at+time.Duration(last.cost)*m.spacing()
+	}
+	return m
+}
+
 // FixedWindow counts in windows that open with the first admission outside of one.
 func FixedWindow(q ratelimit.Quota) *Model {
 	return &Model{quota: q, fits: func(history []admission, now time.Duration, cost int64) bool {

@@ -35,7 +35,7 @@ func againstModel(t *testing.T, make func() Harness) {
 				edge = d.ResetAfter
 			}
 		}
-		if b, ok := h.Limiter.(ratelimit.Bounded); ok {
+		if b, ok := h.Limiter.(ratelimit.Bounded); ok && h.Drains == 0 {
 			requireBound(t, b, history, h.Quota.Rate.Per)
 		}
 	})
