@@ -39,14 +39,17 @@ func (x *scan) member(i int, c class) int {
 		x.inside(i, end, c)
 		return end
 	}
-	end := valueEnd(x.s, i)
 	number := kinds[x.s[i]]&isDigit != 0 || x.s[i] == '-'
 	switch {
 	case c == secret && (number || x.s[i] == '{' || x.s[i] == '['):
+		end := valueEnd(x.s, i)
 		x.replace(i, end, `"`+Text+`"`)
 		return end
-	case c == phone && number && end-i >= 7:
-		x.replace(i, end, `"`+Phone(x.s[i:end])+`"`)
+	case c == phone && number:
+		end := valueEnd(x.s, i)
+		if end-i >= 7 {
+			x.replace(i, end, `"`+Phone(x.s[i:end])+`"`)
+		}
 		return end
 	}
 	return i

@@ -92,6 +92,8 @@ type scan struct {
 	out  []byte
 	done int // s[:done] is in out, if out is used at all
 	edge int // a position before which an escape ends: the letter there is none
+	// plain is where a run of token characters ends that is no JWT.
+	plain int
 }
 
 func (m *masker) text(s string) string {

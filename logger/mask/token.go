@@ -8,7 +8,7 @@ const minJWT = 16
 // jwt hides a JSON web token, or the beginning of one: base64 of `{"`. It returns
 // where to go on, beyond the three letters.
 func (x *scan) jwt(i int) int {
-	if i < x.done || !strings.HasPrefix(x.s[i:], "eyJ") {
+	if i < x.done || !strings.HasPrefix(x.s[i:], "eyJ") || i < x.plain && !x.bounded(i) {
 		return i + 3
 	}
 	end, dots := i, 0
@@ -19,6 +19,7 @@ func (x *scan) jwt(i int) int {
 		end++
 	}
 	if end-i < minJWT || dots < 2 && !x.bounded(i) {
+		x.plain = end // a long word must not be read again for each eyJ in it
 		return i + 3
 	}
 	x.replace(i, end, Text)
