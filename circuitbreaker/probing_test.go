@@ -102,15 +102,13 @@ func TestATargetThatIsStillDownCostsNoMoreThanItsProbes(t *testing.T) {
 		halfOpen(t, b)
 		calls := 0
 		var under []*circuitbreaker.Ticket
-		for range 100 {
-			if ticket, err := b.Allow(); err == nil {
+		for b.Standing() == circuitbreaker.HalfOpen {
+			for ticket, err := b.Allow(); err == nil; ticket, err = b.Allow() {
 				calls++
 				under = append(under, &ticket)
 			}
-			if len(under) > 0 {
-				under[0].Done(circuitbreaker.Failure)
-				under = under[1:]
-			}
+			under[0].Done(circuitbreaker.Failure)
+			under = under[1:]
 		}
 		require.Equal(t, circuitbreaker.Open, b.State())
 		require.Equal(t, 3, calls)

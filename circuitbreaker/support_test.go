@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -67,6 +68,7 @@ func halfOpen(t testing.TB, b *circuitbreaker.Breaker) {
 	t.Helper()
 	trip(t, b)
 	time.Sleep(10 * time.Second)
+	synctest.Wait() // for the timer
 	require.Equal(t, circuitbreaker.HalfOpen, b.State())
 }
 

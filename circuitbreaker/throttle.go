@@ -28,7 +28,8 @@ type ThrottleConfig struct {
 	// its fraction below that; 5 by default.
 	Grace int
 	// Lease is how long calls that do not come back may keep a step from ending
-	// before the share falls to Floor; 30 s by default.
+	// before the share falls to Floor; 30 s by default. It must not be shorter than
+	// your calls may take.
 	Lease time.Duration
 	// MinBudget is as in [Config].
 	MinBudget time.Duration
