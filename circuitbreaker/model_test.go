@@ -256,41 +256,44 @@ func (p *pair) agree() {
 	}
 }
 
-func TestBreakerAgreesWithItsModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		cfg := circuitbreaker.Config{
-			Name: "x", OpenFor: 3 * time.Second, MaxOpenFor: 3 * time.Second, ForgiveAfter: time.Hour,
-			Probes:         rapid.IntRange(1, 4).Draw(t, "probes"),
-			ProbeSuccesses: rapid.IntRange(1, 4).Draw(t, "successes"),
-			ProbeFailures:  rapid.IntRange(1, 4).Draw(t, "failures"),
-			Lease:          time.Duration(rapid.IntRange(1, 5).Draw(t, "lease")) * time.Second,
-			RampStart:      rapid.SampledFrom([]float64{1, 0.5, 0.25, 0.125}).Draw(t, "start"), // exact in both arithmetics
-			RampStep:       time.Duration(rapid.IntRange(1, 3).Draw(t, "step")) * time.Second,
-			RampFailures:   rapid.IntRange(1, 4).Draw(t, "ramp failures"),
-			RampRatio:      rapid.SampledFrom([]float64{0.25, 0.5, 1}).Draw(t, "ratio"),
-		}
-		p := newPair(t, cfg, rapid.IntRange(1, 3).Draw(t, "run"))
-		var calls []*call
-		for range rapid.IntRange(1, 150).Draw(t, "steps") {
-			switch rapid.SampledFrom([]string{"allow", "allow", "done", "done", "pass", "state"}).Draw(t, "action") {
-			case "allow":
-				if c := p.allow(); c != nil {
-					calls = append(calls, c)
-				}
-			case "done":
-				if len(calls) == 0 {
-					continue
-				}
-				i := rapid.IntRange(0, len(calls)-1).Draw(t, "which")
-				p.done(calls[i], circuitbreaker.Outcome(rapid.SampledFrom([]uint8{0, 0, 0, 1, 1, 2}).Draw(t, "outcome")))
-				calls = append(calls[:i], calls[i+1:]...)
-			case "pass":
-				p.pass(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
-			case "state":
-				p.breaker.State()
-				p.model.tick()
-				p.agree()
+func TestBreakerAgreesWithItsModel(t *testing.T) { rapid.Check(t, agreesWithModel) }
+
+func FuzzBreakerAgreesWithItsModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(agreesWithModel)) }
+
+// agreesWithModel takes a random path with random settings.
+func agreesWithModel(t *rapid.T) {
+	cfg := circuitbreaker.Config{
+		Name: "x", OpenFor: 3 * time.Second, MaxOpenFor: 3 * time.Second, ForgiveAfter: time.Hour,
+		Probes:         rapid.IntRange(1, 4).Draw(t, "probes"),
+		ProbeSuccesses: rapid.IntRange(1, 4).Draw(t, "successes"),
+		ProbeFailures:  rapid.IntRange(1, 4).Draw(t, "failures"),
+		Lease:          time.Duration(rapid.IntRange(1, 5).Draw(t, "lease")) * time.Second,
+		RampStart:      rapid.SampledFrom([]float64{1, 0.5, 0.25, 0.125}).Draw(t, "start"), // exact in both arithmetics
+		RampStep:       time.Duration(rapid.IntRange(1, 3).Draw(t, "step")) * time.Second,
+		RampFailures:   rapid.IntRange(1, 4).Draw(t, "ramp failures"),
+		RampRatio:      rapid.SampledFrom([]float64{0.25, 0.5, 1}).Draw(t, "ratio"),
+	}
+	p := newPair(t, cfg, rapid.IntRange(1, 3).Draw(t, "run"))
+	var calls []*call
+	for range rapid.IntRange(1, 150).Draw(t, "steps") {
+		switch rapid.SampledFrom([]string{"allow", "allow", "done", "done", "pass", "state"}).Draw(t, "action") {
+		case "allow":
+			if c := p.allow(); c != nil {
+				calls = append(calls, c)
 			}
+		case "done":
+			if len(calls) == 0 {
+				continue
+			}
+			i := rapid.IntRange(0, len(calls)-1).Draw(t, "which")
+			p.done(calls[i], circuitbreaker.Outcome(rapid.SampledFrom([]uint8{0, 0, 0, 1, 1, 2}).Draw(t, "outcome")))
+			calls = append(calls[:i], calls[i+1:]...)
+		case "pass":
+			p.pass(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+		case "state":
+			p.breaker.State()
+			p.model.tick()
+			p.agree()
 		}
-	})
+	}
 }

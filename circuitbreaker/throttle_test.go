@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/bulwark-go/bulwark/circuitbreaker"
 )
@@ -179,4 +180,38 @@ func TestBadThrottleSettingsAreAllNamed(t *testing.T) {
 	}
 	_, err = circuitbreaker.NewThrottle(circuitbreaker.ThrottleConfig{Name: "x"}, after(3))
 	require.ErrorContains(t, err, "WithDetector : must be left out: a Throttle has none")
+}
+
+func TestTheShareStaysInItsBoundsAndAtMostDoublesInAStep(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const step = time.Second
+		floor := rapid.SampledFrom([]float64{0.01, 0.1, 1}).Draw(t, "floor")
+		clock := &manual{}
+		th, err := circuitbreaker.NewThrottle(circuitbreaker.ThrottleConfig{
+			Name: "x", Floor: floor, Step: step, Lease: 5 * time.Second,
+			Factor: rapid.SampledFrom([]float64{1.1, 2, 10}).Draw(t, "factor"),
+			Grace:  rapid.IntRange(1, 10).Draw(t, "grace"),
+		}, circuitbreaker.WithClock(clock))
+		require.NoError(t, err)
+		var under []*circuitbreaker.Ticket
+		for range rapid.IntRange(1, 40).Draw(t, "rounds") {
+			before := share(th)
+			for range rapid.IntRange(0, 30).Draw(t, "calls") {
+				if ticket, err := th.Allow(); err == nil {
+					under = append(under, &ticket)
+				}
+			}
+			for len(under) > 0 && rapid.IntRange(0, 20).Draw(t, "end") > 0 {
+				under[0].Done(circuitbreaker.Outcome(rapid.SampledFrom([]uint8{0, 0, 1, 1, 2}).Draw(t, "outcome")))
+				under = under[1:]
+			}
+			pause := time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond
+			clock.pass(pause)
+			now := share(th)
+			require.GreaterOrEqual(t, now, floor-1e-9)
+			require.LessOrEqual(t, now, 1.0)
+			steps := int(pause/step) + 1
+			require.LessOrEqual(t, now, before*float64(int(1)<<steps)+1e-9)
+		}
+	})
 }
