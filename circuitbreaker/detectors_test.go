@@ -3,6 +3,7 @@ package circuitbreaker_test
 import (
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -235,6 +236,45 @@ func TestEvidenceFromElsewhereCounts(t *testing.T) {
 		b.Advise(0, 1<<30)
 		require.Equal(t, circuitbreaker.Open, b.State())
 	})
+}
+
+func TestABusyNodeOpensTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := fstest.MapFS{"proc/meminfo": {Data: []byte("MemTotal: 100 kB\nMemAvailable: 1 kB\n")}}
+		node, err := detect.NewNode(detect.WithRoot(files))
+		require.NoError(t, err)
+		b := only(t, detect.Memory(node, 0.9))
+		for range 3 {
+			ticket := admitted(t, b) // no call needs to end
+			defer ticket.Done(circuitbreaker.Success)
+			require.NoError(t, node.Sample())
+			time.Sleep(time.Second)
+		}
+		refused(t, b)
+		require.Equal(t, "memory at 99%", b.Snapshot().Reason)
+	})
+}
+
+func TestASpecThatBreaksItsPromiseIsNotHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := only(t, &once{})
+		for range 100 {
+			admitted(t, b).Done(circuitbreaker.Failure)
+		}
+		require.Equal(t, circuitbreaker.Closed, b.State())
+		require.NoError(t, b.SetMode(circuitbreaker.ForcedOpen))
+	})
+}
+
+// once is a Spec that works only when it is checked.
+type once struct{ used bool }
+
+func (o *once) New() (detect.Detector, error) {
+	if o.used {
+		return nil, errDown
+	}
+	o.used = true
+	return &counting{ill: true}, nil
 }
 
 // counting is a user's own detector. It is its own Spec: the test starts one run.

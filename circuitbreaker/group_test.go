@@ -145,6 +145,9 @@ func TestReadingsOfAGroupHaveNoKeys(t *testing.T) {
 		for range g.Readings() {
 			break
 		}
+		for range g.Snapshots() {
+			break
+		}
 	})
 }
 

@@ -199,6 +199,8 @@ func TestAnyIsTheOrOfItsMembers(t *testing.T) {
 	require.True(t, d.Record(took(0, time.Second)))
 	require.True(t, ill(d, 0))
 	require.True(t, d.(detect.Judge).Bad(took(0, time.Second)))
+	require.False(t, d.(detect.Judge).Bad(took(0, time.Millisecond)))
+	require.True(t, build(t, detect.InFlightAge(time.Second, 1)).(detect.Judge).Bad(took(0, time.Second)))
 	require.Equal(t, detect.DefaultWindow, d.(detect.Windowed).Window())
 	require.Implements(t, (*detect.Timed)(nil), d)
 }
