@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulwark-go/bulwark/logger"
@@ -195,7 +194,7 @@ func harmless(r *rand.Rand) []func() string {
 			for i := range b {
 				b[i] = byte(r.IntN(256))
 			}
-			return uuid.Must(uuid.FromBytes(b[:])).String()
+			return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 		},
 		func() string { return fmt.Sprintf("%d.%d.%d.%d", r.IntN(256), r.IntN(256), r.IntN(256), r.IntN(256)) },
 		func() string { return fmt.Sprintf("%.11f", r.Float64()*100) },
