@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,11 +147,16 @@ func TestOnlySoManyPassToSQLAtOnce(t *testing.T) {
 	w := newWorld(t, 2)
 	id := w.create(t)
 	w.redis.Stop()
-	inside, leave := make(chan struct{}, 3), make(chan struct{})
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var queries atomic.Int64
 	require.NoError(t, w.db.Callback().Query().Before("gorm:query").Register("hold", func(*gorm.DB) {
-		inside <- struct{}{}
-		<-leave
+		if queries.Add(1) <= 2 {
+			inside <- struct{}{}
+			<-leave
+		}
 	}))
+	release := sync.OnceFunc(func() { close(leave) })
+	defer release()
 	done := make(chan error, 2)
 	for range 2 {
 		go func() { _, err := w.users.Profile(context.WithoutCancel(t.Context()), id); done <- err }()
@@ -158,7 +164,7 @@ func TestOnlySoManyPassToSQLAtOnce(t *testing.T) {
 	}
 	_, err := w.users.Profile(t.Context(), id)
 	require.ErrorIs(t, err, repository.ErrBusy)
-	close(leave)
+	release()
 	require.NoError(t, errors.Join(<-done, <-done))
 	_, err = w.users.Profile(t.Context(), id)
 	require.NoError(t, err)

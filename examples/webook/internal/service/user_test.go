@@ -1,12 +1,8 @@
 package service_test
 
 import (
-	"context"
 	"errors"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,28 +167,6 @@ func TestAnAccountThatIsGoneNeedsALogin(t *testing.T) {
 	_, err := users.Profile(t.Context(), 99)
 	requireCode(t, 4, err, "profile")
 	requireCode(t, 4, users.Edit(t.Context(), 99, service.Edit{Nickname: "x"}), "edit")
-}
-
-// Only so many hash at once: the others wait, as long as their requests may.
-func TestWhoHasNoTimeLeftDoesNotWaitToHash(t *testing.T) {
-	users := newUsers(t, 9)
-	crowd := 8 * runtime.GOMAXPROCS(0)
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	var gaveUp atomic.Int64
-	var all sync.WaitGroup
-	for range crowd {
-		all.Go(func() {
-			_, err := users.Login(ctx, "nobody@example.com", good)
-			if errors.Is(err, context.DeadlineExceeded) && strings.Contains(err.Error(), "wait to hash") {
-				gaveUp.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	require.Positive(t, gaveUp.Load())
-	_, err := users.Login(t.Context(), "nobody@example.com", good)
-	requireCode(t, errs.CodeBadCredentials, err, "the slots are free again")
 }
 
 func TestACostThatBcryptRefusesIsAnError(t *testing.T) {
