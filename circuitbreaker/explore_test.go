@@ -202,7 +202,7 @@ func TestEveryInterleavingKeepsTheInvariants(t *testing.T) {
 			explorer{cfg: ramp, run: 1, callers: 3, depth: longer(14, 30)},
 			[][2]circuitbreaker.State{{closed, open}, {open, half}, {half, open}, {half, ramping}, {ramping, open}, {ramping, closed}},
 		},
-		"four callers": {explorer{cfg: base, run: 2, callers: 4, depth: longer(12, 0)}, cycle},
+		"four callers, any length": {explorer{cfg: base, run: 2, callers: 4}, cycle},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := c.explorer
