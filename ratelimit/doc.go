@@ -17,10 +17,10 @@
 //	constructor        state per key   most in any W   use it
 //	NewTokenBucket     8 bytes         L + burst       for rates; the default
 //	NewSlidingLog      32 bytes × L    L               for small limits that must be exact
-//	NewStrictWindow    48 bytes        L               for strict limits of any size
-//	NewSlidingWindow   24 bytes        2 L             cheap, kind to honest traffic
+//	NewStrictWindow    56 bytes        L               for strict limits of any size
+//	NewSlidingWindow   16 bytes        2 L             cheap, kind to honest traffic
 //	NewFixedWindow     16 bytes        2 L             for quotas: so many per period
-//	NewLeakyBucket     32 bytes        L + 1           to space calls evenly; it can wait
+//	NewLeakyBucket     40 bytes        L + 1           to space calls evenly; it can wait
 //
 // [Bucket] is one bucket for a whole process without keys, and [Striped] its form
 // for paths where reading the clock is too dear. Limits on how many calls run at

@@ -156,7 +156,9 @@ func TestASlowStoreCostsItsBudgetThreeTimesAndThenNothing(t *testing.T) {
 		require.Equal(t, int64(4), s.calls.Load(), "one call in a second tries")
 		s.hang.Store(false)
 		time.Sleep(time.Second)
-		require.False(t, take(t, l, "k", 1).Degraded, "it is asked again as soon as it answers")
+		for range 3 {
+			require.False(t, take(t, l, "k", 1).Degraded, "it is asked again as soon as it answers")
+		}
 	})
 }
 
@@ -233,30 +235,31 @@ type fleet struct {
 	*store
 	clock     *manual
 	instances []ratelimit.Limiter
-	window    *window
-	sum       int
+	windows   []*window
+	asking    int // how many of the instances do
 }
 
 func newFleet(t *testing.T, opts ...ratelimit.Option) *fleet {
 	t.Helper()
-	f := &fleet{clock: new(manual)}
+	f := &fleet{clock: new(manual), asking: 3}
 	f.store = newStore(t, ratelimit.PerSecond(900), ratelimit.WithClock(f.clock.read), ratelimit.WithBurst(90))
 	for range 3 {
 		l, err := ratelimit.Share(f.store, 3, append(opts, ratelimit.WithClock(f.clock.read))...)
 		require.NoError(t, err)
 		f.instances = append(f.instances, l)
 	}
-	f.window = newWindow(f.store, time.Second) // the store's own bound: 989
+	// The store's own bounds: 989 in a second.
+	f.windows = []*window{newWindow(f.store, time.Second), newWindow(f.store, 3*time.Second)}
 	return f
 }
 
 // run lets each instance ask, so often in each millisecond, and checks that no
-// second ever sees more than the bound.
+// window ever sees more than the bound.
 func (f *fleet) run(t *testing.T, length time.Duration, asks int) (admitted int) {
 	t.Helper()
 	for range length / time.Millisecond {
 		for range asks {
-			for _, l := range f.instances {
+			for _, l := range f.instances[:f.asking] {
 				d, err := l.Take(t.Context(), "k", 1)
 				if err != nil {
 					require.NoError(t, err)
@@ -265,8 +268,10 @@ func (f *fleet) run(t *testing.T, length time.Duration, asks int) (admitted int)
 					continue
 				}
 				admitted++
-				if !f.window.admit(f.clock.read()) {
-					require.FailNowf(t, "the fleet exceeded its bound", "at %v", f.clock.read())
+				for _, w := range f.windows {
+					if !w.admit(f.clock.read()) {
+						require.FailNowf(t, "the fleet exceeded its bound", "in %v, at %v", w.length, f.clock.read())
+					}
 				}
 			}
 		}
@@ -288,6 +293,20 @@ func TestAFleetKeepsItsLimitWhileItsStoreIsCutAndHeals(t *testing.T) {
 		f.cut.Store(!f.cut.Load())
 		f.run(t, 700*time.Millisecond, 1)
 	}
+}
+
+// The guards of instances try the store at different times. One that finds it back
+// first must not take the whole limit while the others still spend their shares.
+func TestTheFirstToFindTheStoreBackKeepsToItsShare(t *testing.T) {
+	f := newFleet(t)
+	f.run(t, time.Second, 3)
+	f.cut.Store(true)
+	for f.asking = 1; f.asking < 3; f.asking++ {
+		f.run(t, 330*time.Millisecond, 3)
+	}
+	f.run(t, 5*time.Second, 3)
+	f.cut.Store(false)
+	f.run(t, 5*time.Second, 3)
 }
 
 // A fleet that was idle while its store was away has full shares; when the store

@@ -130,16 +130,27 @@ func TestDroppedCallsBringTheLimitDown(t *testing.T) {
 
 func TestIgnoredCallsTeachNothing(t *testing.T) {
 	now := time.Duration(0)
-	a, err := concurrency.NewAdaptive(concurrency.AdaptiveConfig{Initial: 10},
+	a, err := concurrency.NewAdaptive(concurrency.AdaptiveConfig{Initial: 20, Max: 20},
 		concurrency.WithClock(func() time.Duration { return now }))
 	require.NoError(t, err)
-	for range 1000 {
-		ticket, err := a.Acquire(t.Context(), "")
-		require.NoError(t, err)
-		now += time.Hour
-		ticket.Ignore()
+	rounds := func(n int, took time.Duration, end func(concurrency.Ticket)) {
+		for range n {
+			var all []concurrency.Ticket
+			for range 15 {
+				ticket, err := a.Acquire(t.Context(), "")
+				require.NoError(t, err)
+				require.True(t, ticket.Allowed)
+				all = append(all, ticket)
+			}
+			now += took
+			for _, ticket := range all {
+				end(ticket)
+			}
+		}
 	}
-	require.Equal(t, concurrency.Snapshot{Limit: 10}, a.Snapshot())
+	rounds(100, 50*time.Millisecond, concurrency.Ticket.Release)
+	rounds(100, time.Minute, concurrency.Ticket.Ignore) // hung, and were cancelled
+	require.Equal(t, concurrency.Snapshot{Limit: 20}, a.Snapshot())
 }
 
 func TestAdaptiveBoundsCanBeChanged(t *testing.T) {

@@ -217,19 +217,30 @@ func TestRaisingABudgetLetsWaitersGo(t *testing.T) {
 // Tickets that are granted in the moment when their waiter gives up must go to the
 // next one, and none may be lost.
 func TestNoTicketIsLostWhenWaitersGiveUp(t *testing.T) {
-	h := newBulkheads(t, concurrency.Budget{Limit: 2, Queue: 100, MaxWait: 200 * time.Microsecond})
-	var wg sync.WaitGroup
-	for g := range 8 {
-		wg.Go(func() {
-			for i := range 300 {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(50+(i*g)%300)*time.Microsecond)
-				if ticket, err := h.Acquire(ctx, "core"); err == nil {
-					ticket.Release()
-				}
-				cancel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newBulkheads(t, concurrency.Budget{Limit: 1, Queue: 5, MaxWait: time.Second})
+		for i := range 200 {
+			running, err := h.Acquire(t.Context(), "core")
+			require.NoError(t, err)
+			require.Truef(t, running.Allowed, "lost in round %d", i)
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					ctx, cancel := context.WithCancel(t.Context())
+					if i%2 == 0 { // in half of the rounds they are cancelled, in the others too late
+						time.AfterFunc(time.Second-time.Nanosecond, cancel)
+					}
+					defer cancel()
+					if ticket, err := h.Acquire(ctx, "core"); err == nil {
+						ticket.Release()
+					}
+				})
 			}
-		})
-	}
-	wg.Wait()
-	require.Equal(t, concurrency.Snapshot{Limit: 2}, h.Snapshot()["core"])
+			synctest.Wait()
+			time.Sleep(time.Second - time.Duration(1-i%2)) // the moment in which they give up
+			running.Release()
+			wg.Wait()
+		}
+		require.Equal(t, concurrency.Snapshot{Limit: 1}, h.Snapshot()["core"])
+	})
 }

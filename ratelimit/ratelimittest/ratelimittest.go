@@ -66,6 +66,7 @@ func (h Harness) take(t require.TestingT, key string, cost int64) ratelimit.Deci
 func (h Harness) drain(t require.TestingT, key string) (n int64) {
 	for h.take(t, key, 1).Allowed {
 		n++
+		require.LessOrEqual(t, n, 10*h.Quota.Burst, "it does not limit at all")
 	}
 	return n
 }

@@ -101,7 +101,8 @@ func TestPerGivesEachValueItsOwnBudget(t *testing.T) {
 	ip := netip.MustParseAddr
 	for _, subject := range []rules.Subject{
 		{User: "a", Method: "b"}, {User: "a", Method: "c"}, {User: "1:a", Method: "b"}, {User: "a1:", Method: "b"},
-		{User: "a", Method: "b1:b"}, // would join to the same text without lengths
+		// Each two of these would join to the same text without their lengths.
+		{User: "a1:x", Method: "b"}, {User: "a", Method: "x1:b"}, {User: "xy", Method: "z"}, {User: "x", Method: "yz"},
 		{IP: ip("1.2.3.4")}, {IP: ip("1.2.3.5")}, {IP: ip("2001:db8:0:1::1")}, {IP: ip("2001:db8:0:2::1")},
 	} {
 		require.True(t, decide(t, s, subject, 1).Allowed, "%v", subject)
