@@ -227,6 +227,7 @@ func TestEvidenceFromElsewhereCounts(t *testing.T) {
 		require.Equal(t, circuitbreaker.Open, b.State())
 		require.Contains(t, b.Snapshot().Reason, "50.0% of 20 calls")
 		time.Sleep(10 * time.Second)
+		require.Equal(t, circuitbreaker.HalfOpen, b.State())
 		b.Advise(1<<30, 1<<30)
 		require.Equal(t, circuitbreaker.HalfOpen, b.State(), "its own probes decide")
 		require.NoError(t, b.SetMode(circuitbreaker.ForcedClosed))
