@@ -178,7 +178,7 @@ func (v *visit) end(c *gin.Context) {
 
 func (x *exchange) level(status int, err error) logger.Level {
 	switch {
-	case status == StatusClientClosedRequest:
+	case x.left(status):
 		return logger.LevelInfo
 	case x.panicked, status >= http.StatusInternalServerError, x.replied && ours(x.code):
 		return logger.LevelError

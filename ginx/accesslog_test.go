@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,27 @@ func TestLevelsFollowWhoseMistakeItWas(t *testing.T) {
 		require.Equal(t, a.level, all[len(all)-1].Level, path)
 	}
 	require.Len(t, lines.all(), len(answers))
+}
+
+// A proxy ends that way when its client leaves in the middle of a download.
+func TestClientThatLeftMidAnswerIsNoErrorOfOurs(t *testing.T) {
+	log, lines := newLog()
+	for _, left := range []bool{true, false} {
+		ctx, leave := context.WithCancel(t.Context())
+		r := gin.New()
+		r.Use(ginx.AccessLog(log))
+		r.GET("/", func(c *gin.Context) {
+			c.String(http.StatusOK, "half")
+			if left {
+				leave()
+			}
+			panic(http.ErrAbortHandler)
+		})
+		require.Panics(t, func() { do(r, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)) })
+		leave()
+	}
+	require.Equal(t, logger.LevelInfo, lines.all()[0].Level)
+	require.Equal(t, logger.LevelError, lines.all()[1].Level, "the answer was cut by us")
 }
 
 func wrap(res ginx.Result, err error) gin.HandlerFunc {

@@ -36,6 +36,9 @@ func newInput[Req any](mode bodyMode) *input[Req] {
 		in.typ, in.pointer = in.typ.Elem(), true
 	}
 	if in.typ.Kind() != reflect.Struct {
+		if mode == bodyIgnored {
+			in.broken = fmt.Errorf("ginx: %s is no struct: nothing could fill it", in.typ)
+		}
 		return in
 	}
 	if in.broken = checkFields(in.typ); in.broken == nil {

@@ -209,6 +209,19 @@ func TestBindFillsEveryTaggedField(t *testing.T) {
 	}
 }
 
+func TestDefaultsStandInForWhatNobodySaid(t *testing.T) {
+	type page struct {
+		Size int `json:"size" form:"size,default=10"`
+	}
+	r := bodyServer[page]()
+	for target, want := range map[string]string{
+		`/ {"size":5}`: `{"size":5}`, `/ {}`: `{"size":10}`, `/?size=7 {"size":5}`: `{"size":7}`,
+	} {
+		path, body, _ := strings.Cut(target, " ")
+		require.JSONEq(t, want, string(parse(t, post(r, path, body)).Data), target)
+	}
+}
+
 func TestFieldsComeFromWhereTheirTagSays(t *testing.T) {
 	r := bodyServer[scattered]()
 	t.Run("the query does not reach untagged fields", func(t *testing.T) {
@@ -268,6 +281,19 @@ func TestTagsThatCanNeverWorkAreReported(t *testing.T) {
 	}
 	_, _ = hidden{}.id, hiddenQuery{}.page
 	type untagged struct{ Page int }
+	type Paging struct {
+		Page int `form:"page"`
+	}
+	type embedding struct {
+		*Paging
+		Name string `json:"name"`
+	}
+	byMap := func(middleware ...gin.HandlerFunc) *gin.Engine {
+		r := gin.New()
+		r.Use(middleware...)
+		r.POST("/", ginx.WrapQuery(func(context.Context, map[string]string) (ginx.Result, error) { return ginx.Result{}, nil }))
+		return r
+	}
 	byQuery := func(middleware ...gin.HandlerFunc) *gin.Engine {
 		r := gin.New()
 		r.Use(middleware...)
@@ -281,6 +307,8 @@ func TestTagsThatCanNeverWorkAreReported(t *testing.T) {
 		"unexported":       {bodyServer[hidden], "hidden.id has a uri tag but is unexported"},
 		"unexported query": {bodyServer[hiddenQuery], "hiddenQuery.page has a form tag but is unexported"},
 		"unknown rule":     {bodyServer[misfit], "nosuchrule"},
+		"embedded pointer": {bodyServer[embedding], "embedding embeds *ginx_test.Paging by pointer"},
+		"no struct":        {byMap, "map[string]string is no struct"},
 		"no tag at all":    {byQuery, "no field of ginx_test.untagged has a uri, form or header tag"},
 	} {
 		t.Run(name, func(t *testing.T) {

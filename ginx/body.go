@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"reflect"
 	"strings"
@@ -64,7 +65,7 @@ func readBody(c *gin.Context, buf *bytes.Buffer) error {
 	if c.Request.ContentLength > limit {
 		return tooLarge(limit, nil)
 	}
-	n, err := buf.ReadFrom(io.LimitReader(c.Request.Body, limit+1))
+	n, err := buf.ReadFrom(io.LimitReader(c.Request.Body, min(limit, math.MaxInt64-1)+1))
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):

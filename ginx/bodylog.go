@@ -14,11 +14,15 @@ func (v *visit) bodies() []logger.Field {
 }
 
 func appendBody(fields []logger.Field, key string, p *capture) []logger.Field {
-	if p == nil || len(p.buf) == 0 {
+	if p == nil {
 		return fields
 	}
-	fields = append(fields, logger.String(key, maskBody(mediaType(p.header.Get("Content-Type")), p.buf)))
-	if p.truncated() {
+	body, truncated := p.kept()
+	if len(body) == 0 {
+		return fields
+	}
+	fields = append(fields, logger.String(key, maskBody(mediaType(p.header.Get("Content-Type")), body)))
+	if truncated {
 		fields = append(fields, logger.Bool(key+"_truncated", true))
 	}
 	return fields

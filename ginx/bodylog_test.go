@@ -1,9 +1,11 @@
 package ginx_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/bulwark-go/bulwark/ginx"
@@ -64,4 +66,28 @@ func TestBodiesAreLoggedOnlyOnDemandMaskedAndByType(t *testing.T) {
 	require.Equal(t, "a,", text.text("request_body"))
 	require.Equal(t, "a,", text.text("response_body"))
 	require.True(t, text.has("request_body_truncated"))
+}
+
+// A proxy's transport may still be reading when the server behind has answered.
+func TestBodiesReadBehindTheHandlersBackAreLoggedWithoutARace(t *testing.T) {
+	log, lines := newLog()
+	var reading sync.WaitGroup
+	r := gin.New()
+	r.Use(ginx.AccessLog(log, ginx.WithRequestBody()))
+	r.POST("/", func(c *gin.Context) {
+		body, begun := c.Request.Body, make(chan struct{})
+		reading.Go(func() {
+			_, _ = body.Read(make([]byte, 1))
+			close(begun)
+			_, _ = io.Copy(io.Discard, body)
+		})
+		<-begun
+	})
+	for range 20 {
+		post(r, "/", `["`+strings.Repeat("a", 1000)+`"]`)
+		reading.Wait()
+	}
+	for _, l := range lines.all() {
+		require.True(t, strings.HasPrefix(l.text("request_body"), "["))
+	}
 }

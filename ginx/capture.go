@@ -4,9 +4,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 )
 
-// capture keeps the first bytes of a body that passes by, and never more.
+// capture keeps the first bytes of a body that passes by, and never more. It
+// locks: what a proxy sends on may be read while the line is written.
 type capture struct {
 	limit int
 	// header holds the body's Content-Type and Content-Encoding by the time the
@@ -14,28 +16,37 @@ type capture struct {
 	header http.Header
 	types  []string
 
+	mu      sync.Mutex
 	buf     []byte
 	total   int64
 	started bool
 	refused bool
 }
 
-func (p *capture) full() bool { return p.refused || p.started && len(p.buf) >= p.limit }
+func (p *capture) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.refused || p.started && len(p.buf) >= p.limit
+}
 
 func (p *capture) add(b []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if room := p.room(len(b)); room > 0 {
 		p.buf = append(p.buf, b[:min(room, len(b))]...)
 	}
 }
 
 func (p *capture) addString(s string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if room := p.room(len(s)); room > 0 {
 		p.buf = append(p.buf, s[:min(room, len(s))]...)
 	}
 }
 
 // room counts n passing bytes and makes room for those that are kept: memory
-// grows once, to the limit, and not past it.
+// grows once, to the limit, and not past it. mu is held.
 func (p *capture) room(n int) int {
 	if n == 0 {
 		return 0
@@ -58,8 +69,13 @@ func (p *capture) room(n int) int {
 	return p.limit - len(p.buf)
 }
 
-// truncated tells whether more passed than was kept.
-func (p *capture) truncated() bool { return p.total > int64(len(p.buf)) }
+// kept returns the first bytes, and whether more passed. They do not change any
+// more: what comes later is appended.
+func (p *capture) kept() (body []byte, truncated bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buf, p.total > int64(len(p.buf))
+}
 
 // loggable tells whether a body of these headers is text of an allowed type.
 func loggable(h http.Header, types []string) bool {

@@ -277,6 +277,7 @@ func TestUnsafeCORSIsRefusedWhenBuilt(t *testing.T) {
 		"star and more":     {ginx.CORSConfig{AllowOrigins: []string{"*", app}}, "makes the other entries void"},
 		"all https":         {origins("https://*"), "a star may only stand for subdomains"},
 		"top level":         {origins("https://*.com"), "covers domains of strangers"},
+		"rooted top level":  {origins("https://*.com."), "covers domains of strangers"},
 		"public suffix":     {origins("https://*.co.uk"), "covers domains of strangers"},
 		"shared host":       {origins("https://*.github.io"), "covers domains of strangers"},
 		"numbers":           {origins("https://*.10.0.0.1"), "covers domains of strangers"},

@@ -178,6 +178,12 @@ func (x *exchange) status() int {
 	}
 }
 
+// left tells whether the client went away, be it in the middle of the answer, as
+// what proxies do then, panic(http.ErrAbortHandler), shows.
+func (x *exchange) left(status int) bool {
+	return status == StatusClientClosedRequest || x.aborted && x.came.Err() == context.Canceled
+}
+
 // context returns the context to look for a trace in.
 func (x *exchange) context(c *gin.Context) context.Context {
 	if x.ran != nil {

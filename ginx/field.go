@@ -39,6 +39,10 @@ type field struct {
 func checkFields(t reflect.Type) error {
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if p := f.Type; f.Anonymous && p.Kind() == reflect.Pointer && p.Elem().Kind() == reflect.Struct &&
+			len(fieldsOf(p.Elem(), nil)) > 0 {
+			return fmt.Errorf("ginx: %s embeds %s by pointer: its uri, form and header tags would be ignored, embed the struct", t, p)
+		}
 		if f.IsExported() || f.Anonymous {
 			continue
 		}
@@ -121,7 +125,7 @@ func (f *field) set(c *gin.Context, v reflect.Value) error {
 		dst.SetZero() // encoding/json takes keys by Go names as well: not for this field
 	}
 	values := f.values(c)
-	if len(values) == 0 && !f.hasDefault {
+	if len(values) == 0 && (!f.hasDefault || f.inBody && !dst.IsZero()) {
 		return nil
 	}
 	if err := f.convert(dst, values); err != nil {

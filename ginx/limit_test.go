@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -73,6 +74,14 @@ func TestBodiesAreLimited(t *testing.T) {
 	}
 	_, err := ginx.BodyLimit(0)
 	require.ErrorContains(t, err, "n must be positive, got 0")
+}
+
+func TestTheGreatestLimitLetsBodiesThrough(t *testing.T) {
+	h, err := ginx.BodyLimit(math.MaxInt64)
+	require.NoError(t, err)
+	r := gin.New()
+	r.POST("/", h, ginx.WrapBody(func(_ context.Context, n int) (ginx.Result, error) { return ginx.Result{Data: n}, nil }))
+	require.JSONEq(t, "7", string(parse(t, post(r, "/", "7")).Data))
 }
 
 // brokenBody fails as a connection does.

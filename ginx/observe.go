@@ -1,7 +1,6 @@
 package ginx
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"sync"
@@ -53,7 +52,7 @@ func WithExactStatus() ObserveOption { return observeOption(func(o *observed) { 
 //
 // A nil o, and [observe.Nop], cost nothing.
 func Observe(o observe.Observer, opts ...ObserveOption) gin.HandlerFunc {
-	if o == nil || o == observe.Nop() {
+	if observe.IsNop(o) {
 		return func(*gin.Context) {}
 	}
 	w := &observed{observer: o}
@@ -117,7 +116,7 @@ func (x *exchange) outcome(status int) observe.Outcome {
 	switch {
 	case x.panicked:
 		return observe.Panicked
-	case status == StatusClientClosedRequest, x.aborted && x.came.Err() == context.Canceled:
+	case x.left(status):
 		return observe.Canceled
 	case status == http.StatusTooManyRequests:
 		return observe.Rejected

@@ -108,6 +108,7 @@ func checkOrigin(s string) (host string, err error) {
 // isPublicSuffix tells whether anybody can register names directly under host:
 // com, co.uk, github.io. A name of one label, such as localhost, has no rule.
 func isPublicSuffix(host string) bool {
+	host = strings.TrimSuffix(host, ".") // rooted names are in no list
 	suffix, _ := publicsuffix.PublicSuffix(host)
 	return suffix == host && host != "localhost"
 }

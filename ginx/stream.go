@@ -19,9 +19,11 @@ import (
 // response is no longer ours to write to.
 var ErrStreamClosed = errors.New("ginx: stream is closed")
 
-// streamPatience is how long a client may leave one event unread. It bounds the
-// life of a handler whose client stalls, and replaces the server's
-// WriteTimeout, which would end every long stream.
+// streamPatience is how long a client may leave one event, or the end, unread. It
+// bounds the life of a handler whose client stalls, and replaces the server's
+// WriteTimeout, which would end every long stream. It is set while something is
+// written and no longer, for HTTP/2 resets a stream at its deadline even when
+// there is nothing to write.
 const streamPatience = 30 * time.Second
 
 // Event is one server-sent event.
@@ -92,7 +94,9 @@ func WrapStreamClaims[Req, C any](h func(ctx context.Context, req Req, claims C,
 func stream(c *gin.Context, h func(context.Context, *Stream) error) {
 	ctx := c.Request.Context()
 	s := &Stream{ctx: ctx, c: c, control: http.NewResponseController(c.Writer)}
-	defer s.close() // when h panics: the gin.Context is not ours for long
+	s.patience(0)
+	defer s.patience(streamPatience) // for the server, which ends the body, or Recovery
+	defer s.close()                  // when h panics: the gin.Context is not ours for long
 	err := h(ctx, s)
 	s.close() // goroutines that h left behind must not write into its last words
 	s.finish(err)
@@ -192,8 +196,8 @@ func (s *Stream) emit(event func(*bytes.Buffer)) error {
 	s.begin()
 	s.buf.Reset()
 	event(&s.buf)
-	// Writers without deadlines, such as test recorders, do without.
-	_ = s.control.SetWriteDeadline(time.Now().Add(streamPatience))
+	s.patience(streamPatience)
+	defer s.patience(0)
 	if _, err := s.c.Writer.Write(s.buf.Bytes()); err != nil {
 		return fmt.Errorf("ginx: send event: %w", err)
 	}
@@ -201,6 +205,16 @@ func (s *Stream) emit(event func(*bytes.Buffer)) error {
 		return fmt.Errorf("ginx: send event: %w", err)
 	}
 	return nil
+}
+
+// patience bounds what is written from now on; 0 lifts the bound. Writers without
+// deadlines, such as test recorders, do without.
+func (s *Stream) patience(d time.Duration) {
+	var deadline time.Time
+	if d > 0 {
+		deadline = time.Now().Add(d)
+	}
+	_ = s.control.SetWriteDeadline(deadline)
 }
 
 // begin sets the headers that leave with the first event.

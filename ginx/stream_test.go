@@ -230,3 +230,34 @@ func TestStreamOutlivesTheServersWriteTimeout(t *testing.T) {
 	require.NoError(t, lines.Err())
 	require.Equal(t, []string{"", "data: second", ""}, rest)
 }
+
+// patient is a connection that remembers its write deadline.
+type patient struct {
+	*httptest.ResponseRecorder
+	deadline, atWrite time.Time
+}
+
+func (p *patient) SetWriteDeadline(t time.Time) error {
+	p.deadline = t
+	return nil
+}
+
+func (p *patient) Write(b []byte) (int, error) {
+	p.atWrite = p.deadline
+	return p.ResponseRecorder.Write(b)
+}
+
+// An HTTP/2 server resets a stream at its deadline, written to or not.
+func TestQuietStreamsMissNoDeadline(t *testing.T) {
+	w := &patient{ResponseRecorder: httptest.NewRecorder(), deadline: time.Now()}
+	r := streamServer(func(_ context.Context, _ topic, s *ginx.Stream) error {
+		require.Zero(t, w.deadline, "that of the server's WriteTimeout")
+		require.NoError(t, s.Send(ginx.Event{Data: 1}))
+		require.Greater(t, time.Until(w.atWrite), time.Second, "a stalled client is given up")
+		require.Zero(t, w.deadline, "nothing is under way")
+		return errors.New("broken")
+	})
+	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	require.Contains(t, w.Body.String(), "event: error")
+	require.Greater(t, time.Until(w.deadline), time.Second, "the server still has to end the body")
+}

@@ -1,7 +1,11 @@
 package session
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -86,6 +90,41 @@ func TestExpiringClearsAwayWithoutBeingFull(t *testing.T) {
 		e.put(string(rune(i+1000)), i, now, now.Add(10))
 	}
 	require.Len(t, e.items, 500)
+}
+
+// slowData answers late, with what was true before.
+type slowData struct {
+	*MemoryData
+	late time.Duration
+	down bool
+}
+
+func (d *slowData) Access(ctx context.Context, ref string, a Access) (Record, error) {
+	if d.down {
+		return Record{}, errors.New("down")
+	}
+	r, err := d.MemoryData.Access(ctx, ref, a)
+	<-time.After(d.late)
+	return r, err
+}
+
+func TestLateAnswerDoesNotReviveASessionForAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowData{MemoryData: NewMemoryData(), late: 900 * time.Millisecond}
+		s, err := NewServerSide(store, ServerSideConfig{CacheTTL: 100 * time.Millisecond, StoreTimeout: time.Second})
+		require.NoError(t, err)
+		x := &Session{owner: s, header: http.Header{}}
+		require.NoError(t, x.Start(t.Context(), 42))
+		ref := x.ref
+		<-time.After(time.Second)
+		go func() { _, _, _ = s.live.check(t.Context(), ref, 0) }() // finds it alive
+		<-time.After(50 * time.Millisecond)
+		require.NoError(t, x.End(t.Context())) // overtakes the answer
+		<-time.After(time.Second)
+		store.down = true
+		value, from, err := s.live.check(t.Context(), ref, time.Hour)
+		require.False(t, err == nil && value.ID != "", "%v from %v", value, from)
+	})
 }
 
 func TestSealedRoundTrip(t *testing.T) {

@@ -40,16 +40,22 @@ type verifyFunc func(ctx context.Context, r *http.Request, token string, failOpe
 
 // loginCheck is the one login check, whatever carries the session.
 func loginCheck(rules []*Rules, o observe.Observer, find func(*http.Request) string, verify verifyFunc) gin.HandlerFunc {
+	check := func(r *http.Request, failOpen time.Duration) (Claims, error) {
+		ctx, end := o.Start(r.Context(), observe.Operation{Kind: &checkKind})
+		result := observe.Result{Outcome: observe.Panicked} // unless we get to the end
+		defer func() { end(result) }()
+		token := find(r)
+		claims, onTrust, err := verify(ctx, r, token, failOpen)
+		result = observe.Result{Outcome: outcome(token, onTrust, err), Err: err}
+		return claims, err
+	}
 	return func(c *gin.Context) {
 		demand, open := matchAny(rules, c.Request.Method, c.FullPath())
 		if demand == public {
 			c.Next()
 			return
 		}
-		ctx, end := o.Start(c.Request.Context(), observe.Operation{Kind: &checkKind})
-		token := find(c.Request)
-		claims, onTrust, err := verify(ctx, c.Request, token, open)
-		end(observe.Result{Outcome: outcome(token, onTrust, err), Err: err})
+		claims, err := check(c.Request, open)
 		if err == nil {
 			ginx.SetClaims(c, claims)
 			ginx.SetUser(c, strconv.FormatInt(claims.UserID, 10))

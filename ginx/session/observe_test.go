@@ -47,6 +47,23 @@ func TestLoginChecksAreReported(t *testing.T) {
 	}, seen.outcomes)
 }
 
+// A store that panics must not leave the check in flight.
+func TestChecksEndEvenInAPanic(t *testing.T) {
+	seen := &record{}
+	m, err := session.New(panicking{session.NewMemoryStore()}, newKeys(), session.Config{CacheTTL: time.Nanosecond, StoreTimeout: time.Second}, session.WithObserver(seen))
+	require.NoError(t, err)
+	tokens, err := m.Issue(t.Context(), 42, browser)
+	require.NoError(t, err)
+	g := newGate(t, m)
+	require.Panics(t, func() { g.do("GET", "/articles/7", tokens.Access) })
+	require.Equal(t, []observe.Outcome{observe.Panicked}, seen.outcomes)
+}
+
+// panicking is a store with a bug.
+type panicking struct{ session.Store }
+
+func (panicking) Alive(context.Context, string) (bool, error) { panic("bug") }
+
 func BenchmarkVerify(b *testing.B) {
 	m, err := session.New(session.NewMemoryStore(), newKeys(), session.Config{})
 	require.NoError(b, err)

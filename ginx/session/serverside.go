@@ -81,8 +81,9 @@ func NewServerSide(store DataStore, cfg ServerSideConfig, opts ...Option) (*Serv
 	s := &ServerSide{cfg: cfg, store: store, settings: newSettings(opts)}
 	s.live = newLiveness(bounds{
 		cacheTTL: cfg.CacheTTL, storeTimeout: cfg.StoreTimeout,
-		// An unknown session is never trusted, so a dead one may be forgotten.
-		keepAlive: keepRecord, keepDead: cfg.CacheTTL, size: cfg.CacheSize,
+		// An unknown session is never trusted, so a dead one may be forgotten once
+		// no answer from before its end can come in.
+		keepAlive: keepRecord, keepDead: cfg.CacheTTL + cfg.StoreTimeout, size: cfg.CacheSize,
 	}, digest, s.fetch)
 	return s, nil
 }
