@@ -34,6 +34,12 @@ type LeakyBucket struct {
 	retuning sync.Mutex
 }
 
+var (
+	_ Waiter  = (*LeakyBucket)(nil)
+	_ Retuner = (*LeakyBucket)(nil)
+	_ Bounded = (*LeakyBucket)(nil)
+)
+
 // leak is one key's queue. The time before tat belongs to those who went.
 type leak struct {
 	tat         int64

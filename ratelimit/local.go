@@ -19,6 +19,13 @@ type Local struct {
 	store store
 }
 
+var (
+	_ Limiter      = (*Local)(nil)
+	_ Retuner      = (*Local)(nil)
+	_ Bounded      = (*Local)(nil)
+	_ QuotaLimiter = (*Local)(nil)
+)
+
 // store is a Local without its algorithm's types.
 type store interface {
 	take(key string, cost int64) (Decision, error)
