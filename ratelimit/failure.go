@@ -89,7 +89,7 @@ type fallback interface {
 	answered(key string, asked question, d Decision)
 }
 
-func newPolicy(next Limiter, o options, make func(*clock) fallback) (Limiter, error) {
+func newPolicy(next Limiter, o options, build func(*clock) fallback) (Limiter, error) {
 	err := o.validate()
 	if next == nil {
 		err = errors.Join(err, &FieldError{"next", "nil", "must be given"})
@@ -101,7 +101,7 @@ func newPolicy(next Limiter, o options, make func(*clock) fallback) (Limiter, er
 	if p.guard == nil {
 		p.guard = &storeGuard{clock: o.newClock()}
 	}
-	p.fallback = make(&p.clock)
+	p.fallback = build(&p.clock)
 	return p, nil
 }
 
@@ -111,7 +111,7 @@ func (p *policy) Take(ctx context.Context, key string, cost int64) (Decision, er
 	if denial != nil {
 		return *denial, nil
 	}
-	d, err, failed := p.ask(ctx, key, q.charge)
+	d, failed, err := p.ask(ctx, key, q.charge)
 	if !failed {
 		if err == nil {
 			p.fallback.answered(key, q, d)
@@ -130,11 +130,11 @@ func (p *policy) Take(ctx context.Context, key string, cost int64) (Decision, er
 }
 
 // ask asks the store, and tells whether it failed.
-func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, err error, failed bool) {
+func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, failed bool, err error) {
 	done, err := p.guard.Allow()
 	if err != nil {
 		p.fallback.cutOff()
-		return Decision{}, err, true
+		return Decision{}, true, err
 	}
 	verdict := errAbrupt
 	defer func() { done(verdict) }() // also when next panics
@@ -144,13 +144,13 @@ func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, e
 	switch {
 	case err == nil, errors.Is(err, ErrRequest):
 		verdict = nil
-		return d, err, false
+		return d, false, err
 	case ctx.Err() != nil:
 		verdict = context.Canceled // the caller's end, or its deadline, not ours
-		return Decision{}, err, false
+		return Decision{}, false, err
 	default:
 		verdict = err
-		return Decision{}, err, true
+		return Decision{}, true, err
 	}
 }
 

@@ -45,12 +45,12 @@ func WithClock(now func() time.Duration) Option {
 	return optionFunc(func(o *options) { o.clock = now })
 }
 
-// defaultCapacity is some 25 MB of token buckets, when all of it is used.
+// defaultCapacity is some 40 MB of token buckets at most, when all of it is used.
 const defaultCapacity = 1 << 20
 
 // WithCapacity sets how many keys a limiter tracks at most. Keys with their full
 // budget need no tracking and make room for others. Without it the limit is
-// 1048576 keys, which is some 25 MB of token buckets.
+// 1048576 keys, which takes up to 40 MB of token buckets.
 func WithCapacity(keys int) Option {
 	return optionFunc(func(o *options) { o.capacity = keys })
 }

@@ -42,7 +42,7 @@ type Limiter struct {
 	tickets  pool
 }
 
-// defaultCapacity is some 25 MB of keys, when all of it is used.
+// defaultCapacity is some 40 MB of keys at most, when all of it is used.
 const defaultCapacity = 1 << 20
 
 // Option configures [New].

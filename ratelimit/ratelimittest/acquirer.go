@@ -49,9 +49,9 @@ func (h AcquirerHarness) fill(t require.TestingT, key string) (all []concurrency
 	}
 }
 
-// TestAcquirer runs the suite of [concurrency.Acquirer]. make is called for each
+// TestAcquirer runs the suite of [concurrency.Acquirer]. create is called for each
 // case. A queue, where there is one, must be off.
-func TestAcquirer(t *testing.T, make func() AcquirerHarness) {
+func TestAcquirer(t *testing.T, create func() AcquirerHarness) {
 	cases := map[string]func(*testing.T, AcquirerHarness){
 		"exactly the limit is in flight":            exactlyTheLimit,
 		"ending a ticket again does nothing":        endingTwice,
@@ -62,7 +62,7 @@ func TestAcquirer(t *testing.T, make func() AcquirerHarness) {
 		"concurrent callers never exceed the limit": concurrentCalls,
 	}
 	for name, run := range cases {
-		t.Run(name, func(t *testing.T) { run(t, make()) })
+		t.Run(name, func(t *testing.T) { run(t, create()) })
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 // againstModel drives the limiter through random histories, seeking out the edges
 // that its own answers name, and compares each decision with the model's and each
 // window with the bound.
-func againstModel(t *testing.T, make func() Harness) {
+func againstModel(t *testing.T, create func() Harness) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := make()
+		h := create()
 		now, edge := time.Duration(0), time.Duration(0)
 		var history []admission
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {

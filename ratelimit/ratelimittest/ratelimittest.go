@@ -71,9 +71,9 @@ func (h Harness) drain(t require.TestingT, key string) (n int64) {
 	return n
 }
 
-// Test runs the suite. make is called for each case, and must return a limiter
+// Test runs the suite. create is called for each case, and must return a limiter
 // without any usage.
-func Test(t *testing.T, make func() Harness) {
+func Test(t *testing.T, create func() Harness) {
 	cases := map[string]func(*testing.T, Harness){
 		"a fresh key has its full burst, in one moment, and no more": fullBurst,
 		"a denial charges nothing":                                   denialIsFree,
@@ -86,9 +86,9 @@ func Test(t *testing.T, make func() Harness) {
 		"concurrent callers share exactly the budget":                concurrentCallers,
 	}
 	for name, run := range cases {
-		t.Run(name, func(t *testing.T) { run(t, make()) })
+		t.Run(name, func(t *testing.T) { run(t, create()) })
 	}
-	t.Run("decisions agree with the model, and the bound holds", func(t *testing.T) { againstModel(t, make) })
+	t.Run("decisions agree with the model, and the bound holds", func(t *testing.T) { againstModel(t, create) })
 }
 
 func fullBurst(t *testing.T, h Harness) {
