@@ -169,6 +169,36 @@ func TestAKeyWithWaitersIsNeverForgotten(t *testing.T) {
 	})
 }
 
+// A process that stood still for a while finds many waiters whose time has come. They
+// must not all go at once.
+func TestAStallIsNotMadeUpForByABurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, stalled := time.Now(), new(manual)
+		clock := func() time.Duration { return time.Since(start) + stalled.read() }
+		l := newLeaky(t, ratelimit.PerSecond(1000), ratelimit.WithClock(clock))
+		var mu sync.Mutex
+		var hits []time.Duration
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				d, err := l.Wait(t.Context(), "k", 1)
+				require.NoError(t, err)
+				require.True(t, d.Allowed)
+				mu.Lock()
+				defer mu.Unlock()
+				hits = append(hits, clock())
+			})
+		}
+		time.Sleep(20 * time.Millisecond)
+		stalled.advance(50 * time.Millisecond)
+		wg.Wait()
+		most := int(l.Most(10 * time.Millisecond))
+		for i := range len(hits) - most {
+			require.GreaterOrEqual(t, hits[i+most]-hits[i], 10*time.Millisecond)
+		}
+	})
+}
+
 // A storm of waiters that give up at random: the bound holds, everybody is
 // answered, and the queue is empty in the end.
 func TestTheQueueKeepsItsBoundInAStorm(t *testing.T) {
