@@ -120,7 +120,7 @@ func (c *Concurrency) Acquire(ctx context.Context, key string) (concurrency.Tick
 	l := &lease{owner: c, key: c.keys.key(key), name: c.name + strconv.FormatUint(c.count.Add(1), 36)}
 	limit := c.limit.Load()
 	call := append(c.acquire.call(l.key, 3), l.name, limit, wholeMicros(c.ttl))
-	reply, err := c.acquire.run(ctx, c.rdb, call)
+	reply, err := c.acquire.run(ctx, c.rdb, call, 1)
 	if err != nil {
 		// Redis may have granted it, and only its answer been lost.
 		if state := new(StateError); !errors.As(err, &state) {
@@ -205,7 +205,7 @@ func (l *lease) renewOnce(ctx context.Context) error {
 		return nil
 	}
 	c := l.owner
-	_, err := c.renewal.run(ctx, c.rdb, append(c.renewal.call(l.key, 2), l.name, wholeMicros(c.ttl)))
+	_, err := c.renewal.run(ctx, c.rdb, append(c.renewal.call(l.key, 2), l.name, wholeMicros(c.ttl)), 1)
 	l.timer.Reset(c.ttl / 3)
 	return err
 }

@@ -37,8 +37,11 @@ type fixed struct{ window }
 
 func (f *fixed) most(t time.Duration) int64 { return f.twoWindows(t) }
 
+func (f *fixed) answers() int { return 2 }
+
 func (f *fixed) decide(reply []int64, cost int64) ratelimit.Decision {
-	count, left := reply[0], micros(f.length-reply[1])
+	count := min(max(reply[0], 0), f.q.Rate.Count) // more after the limit was lowered
+	left := micros(f.length - min(max(reply[1], 0), f.length-1))
 	d := ratelimit.Decision{Allowed: count+cost <= f.q.Rate.Count, Limit: f.q.Rate.Count}
 	if d.Allowed {
 		count += cost

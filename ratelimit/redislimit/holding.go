@@ -149,7 +149,7 @@ func (l *Leased) ask(
 ) (ratelimit.Decision, error) {
 	sent := l.now() // Redis takes the tokens later than that
 	call := append(l.script.call(l.keys.key(key), 4), cost, most, t.spacing, t.room)
-	reply, err := l.script.run(ctx, l.rdb, call)
+	reply, err := l.script.run(ctx, l.rdb, call, 2)
 	if err != nil {
 		return ratelimit.Decision{}, err
 	}

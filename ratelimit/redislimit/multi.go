@@ -89,7 +89,7 @@ func (m *Multi) Take(ctx context.Context, key string, cost int64) (ratelimit.Dec
 	for _, l := range limits {
 		call = l.arguments(append(call, l.name), cost)
 	}
-	missing, err := m.script.run(ctx, m.rdb, call)
+	missing, err := m.script.run(ctx, m.rdb, call, len(limits))
 	if err != nil {
 		return ratelimit.Decision{}, err
 	}

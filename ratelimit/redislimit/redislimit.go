@@ -34,7 +34,10 @@ type algorithm interface {
 	quota() ratelimit.Quota
 	most(time.Duration) int64
 	arguments(call []any, cost int64) []any
+	// decide reads the script's answer, which has as many numbers as answers says.
+	// It makes the script's comparison again, on the same integers.
 	decide(reply []int64, cost int64) ratelimit.Decision
+	answers() int
 }
 
 // maxArguments is how many arguments an algorithm appends at most.
@@ -65,7 +68,7 @@ func (l *Limiter) Take(ctx context.Context, key string, cost int64) (ratelimit.D
 		return ratelimit.Decision{}, err
 	}
 	call := algo.arguments(l.script.call(l.keys.key(key), maxArguments), cost)
-	reply, err := l.script.run(ctx, l.rdb, call)
+	reply, err := l.script.run(ctx, l.rdb, call, algo.answers())
 	if err != nil {
 		return ratelimit.Decision{}, err
 	}

@@ -29,8 +29,9 @@ func (s *script) call(key string, n int) []any {
 // run runs a call that was completed with the script's arguments. Each node has a
 // script cache of its own, which a restart, a failover or SCRIPT FLUSH empties; a
 // node that does not know the script gets it as a whole. That works under
-// pipelining, too, since every call looks at its own reply.
-func (s *script) run(ctx context.Context, rdb redis.UniversalClient, call []any) ([]int64, error) {
+// pipelining, too, since every call looks at its own reply, which has at least want
+// numbers.
+func (s *script) run(ctx context.Context, rdb redis.UniversalClient, call []any, want int) ([]int64, error) {
 	cmd := redis.NewIntSliceCmd(ctx, call...)
 	_ = rdb.Process(ctx, cmd) // the same error as the command's
 	reply, err := cmd.Result()
@@ -43,6 +44,9 @@ func (s *script) run(ctx context.Context, rdb redis.UniversalClient, call []any)
 	}
 	if err != nil {
 		return nil, storeError(err, call[3].(string))
+	}
+	if len(reply) < want { // some proxies do not run scripts
+		return nil, fmt.Errorf("redislimit: the script's answer has %d numbers, not %d", len(reply), want)
 	}
 	return reply, nil
 }

@@ -35,6 +35,8 @@ type slidingLog struct{ window }
 
 func (l *slidingLog) most(t time.Duration) int64 { return l.oneWindow(t) }
 
+func (l *slidingLog) answers() int { return 3 }
+
 func (l *slidingLog) decide(reply []int64, cost int64) ratelimit.Decision {
 	d := decideSum(&l.window, reply, cost)
 	if d.Allowed && cost > 0 {
@@ -46,7 +48,7 @@ func (l *slidingLog) decide(reply []int64, cost int64) ratelimit.Decision {
 // decideSum reads {sum before, time until a refused cost fits, time until all is
 // back}.
 func decideSum(w *window, reply []int64, cost int64) ratelimit.Decision {
-	sum := reply[0]
+	sum := min(max(reply[0], 0), w.q.Rate.Count) // more after the limit was lowered
 	d := ratelimit.Decision{Allowed: sum+cost <= w.q.Rate.Count, Limit: w.q.Rate.Count, ResetAfter: micros(reply[2])}
 	if d.Allowed {
 		sum += cost

@@ -38,15 +38,20 @@ type sliding struct{ window }
 
 func (w *sliding) most(t time.Duration) int64 { return w.twoWindows(t) }
 
+func (w *sliding) answers() int { return 3 }
+
 func (w *sliding) decide(reply []int64, cost int64) ratelimit.Decision {
-	elapsed, prev, cur := reply[0], reply[1], reply[2]
-	d := ratelimit.Decision{Allowed: reply[3] == 1, Limit: w.q.Rate.Count}
+	limit := w.q.Rate.Count
+	elapsed := min(max(reply[0], 0), w.length-1)
+	prev, cur := min(max(reply[1], 0), limit), min(max(reply[2], 0), limit)
+	carried := w.carried(prev, elapsed)
+	d := ratelimit.Decision{Allowed: cost == 0 || cur+cost+carried <= limit, Limit: limit}
 	if d.Allowed {
 		cur += cost
 	} else {
 		d.RetryAfter = micros(w.wait(elapsed, prev, cur, cost))
 	}
-	d.Remaining = max(d.Limit-cur-w.carried(prev, elapsed), 0)
+	d.Remaining = max(limit-cur-carried, 0)
 	switch {
 	case cur > 0:
 		d.ResetAfter = micros(2*w.length - elapsed)

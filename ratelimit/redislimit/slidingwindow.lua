@@ -4,8 +4,8 @@
 -- ARGV[1]  cost; 0 changes nothing
 -- ARGV[2]  limit
 -- ARGV[3]  window in us
--- Returns {us since the period's start, count of the period before, count},
--- before the cost, and 1 when it was counted, else 0.
+-- Returns {us since the period's start, count of the period before, count before
+-- the cost}: it was counted when with it the limit is not exceeded.
 local SLACK = 1000 -- ms that a key outlives its use
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -73,4 +73,4 @@ if cost > 0 and (admitted or back) then
   redis.call('SET', KEYS[1], string.format('%.0f %.0f %.0f %.0f', window, start, prev, after),
     'PX', string.format('%.0f', math.ceil((start + 2 * window - now) / 1000) + SLACK))
 end
-return {now - start, prev, cur, admitted and 1 or 0}
+return {now - start, prev, cur}

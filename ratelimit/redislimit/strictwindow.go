@@ -43,6 +43,8 @@ type strict struct{ window }
 
 func (s *strict) most(t time.Duration) int64 { return s.oneWindow(t) }
 
+func (s *strict) answers() int { return 3 }
+
 func (s *strict) decide(reply []int64, cost int64) ratelimit.Decision {
 	return decideSum(&s.window, reply, cost)
 }

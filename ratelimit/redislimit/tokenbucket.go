@@ -55,16 +55,10 @@ func newBucket(q ratelimit.Quota) (*bucket, error) {
 	if q.Rate.Count > wholeMicros(q.Rate.Per) {
 		return nil, &ratelimit.FieldError{Field: "rate.count", Value: q.Rate.Count, Reason: "must not exceed one a microsecond"}
 	}
-	if q.Burst > int64(longestRefill/time.Microsecond)/b.spacing {
-		return nil, &ratelimit.FieldError{Field: "burst", Value: q.Burst, Reason: "must not take more than ten years to refill"}
-	}
-	b.full = q.Burst * b.spacing
+	b.full = q.Burst * b.spacing // at most twenty years: exact in the 53 bits of Lua's numbers, with the time added
 	b.single, b.whole = b.spacing, b.full
 	return b, nil
 }
-
-// longestRefill leaves times exact in the 53 bits of Lua's numbers.
-const longestRefill = 10 * 366 * 24 * time.Hour
 
 func (b *bucket) quota() ratelimit.Quota { return b.q }
 
@@ -82,9 +76,10 @@ func (b *bucket) arguments(call []any, cost int64) []any {
 	return append(call, cost*b.spacing, b.whole)
 }
 
-// decide makes the script's comparison again, on the same integers.
+func (b *bucket) answers() int { return 1 }
+
 func (b *bucket) decide(reply []int64, cost int64) ratelimit.Decision {
-	missing := reply[0]
+	missing := min(max(reply[0], 0), b.full)
 	next := missing + cost*b.spacing
 	d := ratelimit.Decision{Allowed: next <= b.full, Limit: b.q.Burst}
 	if d.Allowed {
