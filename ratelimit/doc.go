@@ -31,7 +31,7 @@
 // # Decorators
 //
 // [FailOpen], [FailClosed] and [Share] decide what happens while a limiter's store
-// is away; [Observe] reports each decision. Order matters in one place: Observe
+// is away; [Queue] lets requests wait for any limiter; [Observe] reports each decision. Order matters in one place: Observe
 // belongs outside of the failure policy, where it sees what the caller sees.
 // [Multi] checks several limits and charges all of them or none. In a server, the
 // limiter belongs before authentication, so that guessing passwords is limited

@@ -62,14 +62,14 @@ func WithEviction() Option {
 	return optionFunc(func(o *options) { o.full = keyed.Evict })
 }
 
-// WithMaxWait sets how long a [LeakyBucket] lets a request wait. Without it the
+// WithMaxWait sets how long a [LeakyBucket] or [Queue] lets a request wait. Without it the
 // limit is 1 s: most callers have given up by then.
 func WithMaxWait(d time.Duration) Option {
 	return optionFunc(func(o *options) { o.maxWait = d })
 }
 
-// WithMaxWaiting sets how many requests for one key may wait in a [LeakyBucket].
-// Without it the limit is 1024.
+// WithMaxWaiting sets how many requests for one key may wait in a [LeakyBucket] or
+// [Queue]. Without it the limit is 1024.
 func WithMaxWaiting(n int) Option {
 	return optionFunc(func(o *options) { o.queue = n })
 }
