@@ -142,7 +142,7 @@ func fromAttr(a slog.Attr, depth int) Field {
 	if depth > maxDepth {
 		return String(a.Key, tooDeep)
 	}
-	v := a.Value.Resolve() // recovers a panic in LogValue, and ends a chain without end
+	v := resolve(a.Value)
 	switch v.Kind() {
 	case slog.KindString:
 		return String(a.Key, v.String())
@@ -171,6 +171,27 @@ func fromAttr(a slog.Attr, depth int) Field {
 		return Group(a.Key, fields...)
 	}
 	return Any(a.Key, v.Any())
+}
+
+// resolve follows LogValuers to their value. slog's own Resolve would put the
+// stack of a panic, with the machine's paths, into the line.
+func resolve(v slog.Value) slog.Value {
+	for range maxDepth {
+		if v.Kind() != slog.KindLogValuer {
+			return v
+		}
+		v = logValue(v.LogValuer())
+	}
+	return slog.StringValue(tooDeep)
+}
+
+func logValue(lv slog.LogValuer) (v slog.Value) {
+	defer func() {
+		if p := recover(); p != nil {
+			v = slog.StringValue(panicText(lv, p))
+		}
+	}()
+	return lv.LogValue()
 }
 
 // asText returns the text of a value with a method for that.

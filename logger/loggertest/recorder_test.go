@@ -1,6 +1,7 @@
 package loggertest_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,4 +80,6 @@ func ExampleNew() {
 
 	rec.RequireLine(logger.LevelWarn, "sms limited")
 	rec.RequireNowhere("13800138000")
+	fmt.Println(rec.Messages())
+	// Output: [sms limited]
 }

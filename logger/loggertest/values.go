@@ -131,6 +131,11 @@ func (endless) LogValue() slog.Value {
 	return slog.GroupValue(slog.Any("e", endless{}))
 }
 
+// itself is a LogValuer that stands for itself.
+type itself struct{}
+
+func (itself) LogValue() slog.Value { return slog.AnyValue(itself{}) }
+
 type panicking struct{ with any }
 
 func (p panicking) String() string { panic(p.with) }
@@ -187,6 +192,7 @@ func hostileCases() []valueCase {
 		{"panicking stringer", given(logger.Stringer("k", panicking{"boom"})), object{"k": "(panic: boom)"}},
 		{"stringer that panics with a panicking value", given(logger.Stringer("k", panicking{panicking{1}})), object{"k": "(panic: " + fmt.Sprint(panicking{1}) + ")"}},
 		{"panicking stringer as any", given(logger.Any("k", panicking{"boom"})), object{"k": "(panic: boom)"}},
+		{"panicking valuer", given(logger.Any("k", panickingValuer{})), object{"k": "(panic: boom)"}},
 		{"panicking stringer inside", given(logger.Any("k", []panicking{{"boom"}})), object{"k": []any{"(panic: boom)"}}},
 		{"panicking error", given(logger.Err(&panickingError{})), object{"error": "(panic: boom)"}},
 		{"nil pointer error", given(logger.Err((*panickingError)(nil))), object{"error": "<nil>"}},
@@ -198,6 +204,7 @@ func hostileCases() []valueCase {
 		{"list cycle", given(logger.Any("k", list)), object{"k": []any{"(cycle)"}}},
 		{"deep value", given(logger.Any("k", nested)), object{"k": wantNested}},
 		{"deep groups", given(group), wantGroup.(object)},
+		{"log valuer of itself", given(logger.Any("k", itself{})), object{"k": "(too deep)"}},
 		{"endless log valuer", given(logger.Any("k", endless{})), object{"k": wantEndless}},
 		{"huge stringer", given(logger.Stringer("k", text(long))), object{"k": cut}},
 		{"huge error", given(logger.Err(errors.New(long))), object{"error": cut}},

@@ -66,7 +66,7 @@ func TestString(t *testing.T) {
 		"postgres://app:pa55@db/x":           "postgres://app:[masked]@db/x",
 		"redis://:pa55@cache:6379":           "redis://:[masked]@cache:6379",
 		"app:pa55@tcp(db:3306)/x":            "app:[masked]@tcp(db:3306)/x",
-		"https://a:b@example.com":            "https://a:[masked]@example.com",
+		"https://a:b@example.com":            "https://a:" + "[masked]@example.com",
 		"password=hunter2&x=1":               "password=[masked]&x=1",
 		"password = hunter2;":                "password = [masked];",
 		"password%3Dhunter2":                 "password%3D[masked]",
