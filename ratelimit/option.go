@@ -62,8 +62,8 @@ func WithEviction() Option {
 	return optionFunc(func(o *options) { o.full = keyed.Evict })
 }
 
-// WithMaxWait sets how long a [LeakyBucket] or [Queue] lets a request wait. Without it the
-// limit is 1 s: most callers have given up by then.
+// WithMaxWait sets how long a [LeakyBucket] or [Queue] lets a request wait. Without
+// it the limit is 1 s: most callers have given up by then.
 func WithMaxWait(d time.Duration) Option {
 	return optionFunc(func(o *options) { o.maxWait = d })
 }
