@@ -35,7 +35,9 @@ type Config struct {
 	// 15 MB.
 	CacheSize int
 	// StoreTimeout bounds one question to the store. An answer that took longer
-	// is not believed, for a logout may have overtaken it. Default 500 ms; at most
+	// is not believed, for a logout may have overtaken it. Keep it below the
+	// deadlines of requests: one that ends first can not tell an outage from its
+	// own impatience, so [FailOpenFor] does not help it. Default 500 ms; at most
 	// CacheTTL when that is set lower.
 	StoreTimeout time.Duration
 }

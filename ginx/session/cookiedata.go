@@ -22,7 +22,8 @@ const MaxRef = 3800
 // and authenticated with AES-256-GCM. It needs no memory and no network. In
 // return it can't forget: who has copied a cookie can use that copy until it
 // ends, after a logout or a change too. Take another store where that matters.
-// It is safe for concurrent use.
+// Who has the keys makes sessions: services that do not share users must not
+// share keys. It is safe for concurrent use.
 type CookieData struct {
 	current string
 	seals   map[string]cipher.AEAD

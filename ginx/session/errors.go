@@ -36,7 +36,7 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// refuse attaches what a client may know of err.
+// refuse attaches what a client may know of err; nil stays nil.
 func refuse(err error) error {
 	switch {
 	case isRefusal(err):

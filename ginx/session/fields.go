@@ -11,9 +11,9 @@ import (
 )
 
 // Session is the server-side session of one request: fields of text, and who is
-// logged in. Changes reach the browser in a header, so make them before the
-// response is written. It is safe for concurrent use while the request is
-// served.
+// logged in. It is safe for concurrent use. But changes reach the browser in a
+// header, so make them before the response is written, and not from a goroutine
+// beside a handler that sets headers itself.
 type Session struct {
 	owner  *ServerSide
 	header http.Header // of the response
@@ -83,13 +83,11 @@ func (x *Session) Start(ctx context.Context, userID int64) error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if err := x.drop(ctx); err != nil {
-		return refuse(err)
+	err := x.drop(ctx)
+	if err == nil {
+		err = x.create(ctx, userID)
 	}
-	if err := x.create(ctx, userID); err != nil {
-		return refuse(err)
-	}
-	return nil
+	return refuse(err)
 }
 
 // End logs out: the session ends and the cookie goes. Other nodes notice within

@@ -94,12 +94,8 @@ func matchAny(rules []*Rules, method, route string) (demand, time.Duration) {
 // Bearer returns the token in the request's Authorization header, "" when there
 // is none. Front ends without a token send "Bearer null" or "Bearer undefined";
 // these are none.
-func Bearer(r *http.Request) string { return BearerToken(r.Header.Get("Authorization")) }
-
-// BearerToken is [Bearer] for the value of an Authorization header, for handlers
-// that bind it.
-func BearerToken(authorization string) string {
-	scheme, token, _ := strings.Cut(authorization, " ")
+func Bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "null" || token == "undefined" {
 		return ""

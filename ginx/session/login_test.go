@@ -101,12 +101,13 @@ func TestLoginIsDemandedWhereNoRuleSaysOtherwise(t *testing.T) {
 	}
 }
 
-func TestBearerToken(t *testing.T) {
+func TestBearer(t *testing.T) {
 	for header, want := range map[string]string{
 		"Bearer a.b.c": "a.b.c", "bearer a": "a", "BEARER  a ": "a", "Bearer nullx": "nullx",
 		"": "", "Bearer": "", "Bearer ": "", "Bearer null": "", "Bearer undefined": "", "Basic a": "", "a.b.c": "", "Bearera": "",
 	} {
-		require.Equal(t, want, session.BearerToken(header), "%q", header)
+		r := &http.Request{Header: http.Header{"Authorization": {header}}}
+		require.Equal(t, want, session.Bearer(r), "%q", header)
 	}
 }
 

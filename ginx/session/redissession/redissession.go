@@ -8,7 +8,8 @@
 // go-redis ignores a context's deadline on the wire unless the client's option
 // ContextTimeoutEnabled is set. Set it, or a Redis that hangs keeps a request
 // for the client's own time-outs and retries rather than for
-// session.Config.StoreTimeout.
+// session.Config.StoreTimeout. And leave ReadOnly and the options that route
+// reads unset: a replica that lags keeps logged-out sessions alive.
 package redissession
 
 import (
