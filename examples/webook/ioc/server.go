@@ -56,7 +56,7 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Serve answers until [Server.Shutdown].
 func (s *Server) Serve() error {
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	return nil
@@ -65,8 +65,7 @@ func (s *Server) Serve() error {
 // Shutdown takes no more requests and waits for those under way until ctx ends;
 // then they are cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
-	_ = s.listener.Close() // nobody new; Shutdown finds it closed
-	s.unused.close()
+	s.unused.close() // first, so that it also holds for who comes before the listener closes
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: requests were still running at the end of http.shutdown", s.name)
@@ -89,7 +88,7 @@ func (u *unused) follow(c net.Conn, state http.ConnState) {
 		delete(u.conns, c)
 		return
 	}
-	if u.closed { // accepted just before the listener was closed
+	if u.closed {
 		_ = c.Close()
 		return
 	}
