@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,8 +30,9 @@ func BenchmarkNow(b *testing.B) {
 
 var errDown = errors.New("down")
 
-// call is one call through a breaker; what it returns is of no interest.
-type call func()
+// call is one call through a breaker. It returns its error, so that a benchmark
+// can tell admitted calls from refused ones.
+type call func() error
 
 func ours(b *testing.B, cfg circuitbreaker.Config, opts ...circuitbreaker.Option) *circuitbreaker.Breaker {
 	b.Helper()
@@ -45,14 +47,19 @@ func ours(b *testing.B, cfg circuitbreaker.Config, opts ...circuitbreaker.Option
 func do(gate circuitbreaker.Gate) call {
 	ctx := context.Background()
 	fn := func(context.Context) (int, error) { return 1, nil }
-	return func() { _, _ = circuitbreaker.Do(ctx, gate, fn) }
+	return func() error {
+		_, err := circuitbreaker.Do(ctx, gate, fn)
+		return err
+	}
 }
 
 func tickets(gate circuitbreaker.Gate) call {
-	return func() {
-		if t, err := gate.Allow(); err == nil {
+	return func() error {
+		t, err := gate.Allow()
+		if err == nil {
 			t.Done(circuitbreaker.Success)
 		}
+		return err
 	}
 }
 
@@ -63,8 +70,9 @@ func slow() circuitbreaker.Option {
 }
 
 type contender struct {
-	name string
-	call call
+	name    string
+	call    call
+	refuses bool
 }
 
 func closed(b *testing.B) []contender {
@@ -80,29 +88,33 @@ func closed(b *testing.B) []contender {
 	aegis := sre.NewBreaker()
 	zero := zerobreaker.NewBreaker()
 	return []contender{
-		{"floor=direct", func() { _, _ = fn() }},
-		{"bulwark=Do", do(ours(b, circuitbreaker.Config{}, rate()))},
-		{"bulwark=Do,latency", do(ours(b, circuitbreaker.Config{}, rate(), slow()))},
-		{"bulwark=Do,five-detectors", do(ours(b, circuitbreaker.Config{}, rate(), slow(),
+		{name: "floor=direct", call: func() error { _, err := fn(); return err }},
+		{name: "bulwark=Do", call: do(ours(b, circuitbreaker.Config{}, rate()))},
+		{name: "bulwark=Do,latency", call: do(ours(b, circuitbreaker.Config{}, rate(), slow()))},
+		{name: "bulwark=Do,five-detectors", call: do(ours(b, circuitbreaker.Config{}, rate(), slow(),
 			circuitbreaker.WithDetector(detect.Consecutive(5)), circuitbreaker.WithDetector(detect.LatencyGrowth()),
 			circuitbreaker.WithDetector(detect.InFlightAge(time.Second, 10))))},
-		{"bulwark=Allow+Done", tickets(ours(b, circuitbreaker.Config{}, rate()))},
-		{"bulwark=Allow+Done,latency", tickets(ours(b, circuitbreaker.Config{}, rate(), slow()))},
-		{"bulwark=Throttle", do(throttle)},
-		{"gobreaker=Execute", func() { _, _ = peer.Execute(fn) }},
-		{"gobreaker=Execute,window", func() { _, _ = windowed.Execute(fn) }},
-		{"failsafe=Permit", func() {
-			if permits.TryAcquirePermit() {
-				permits.RecordSuccess()
+		{name: "bulwark=Allow+Done", call: tickets(ours(b, circuitbreaker.Config{}, rate()))},
+		{name: "bulwark=Allow+Done,latency", call: tickets(ours(b, circuitbreaker.Config{}, rate(), slow()))},
+		{name: "bulwark=Throttle", call: do(throttle)},
+		{name: "gobreaker=Execute", call: func() error { _, err := peer.Execute(fn); return err }},
+		{name: "gobreaker=Execute,window", call: func() error { _, err := windowed.Execute(fn); return err }},
+		{name: "failsafe=Permit", call: func() error {
+			if !permits.TryAcquirePermit() {
+				return errDown
 			}
+			permits.RecordSuccess()
+			return nil
 		}},
-		{"failsafe=Executor", func() { _, _ = executor.Get(fn) }},
-		{"aegis=Allow+Mark", func() {
-			if aegis.Allow() == nil {
+		{name: "failsafe=Executor", call: func() error { _, err := executor.Get(fn); return err }},
+		{name: "aegis=Allow+Mark", call: func() error {
+			err := aegis.Allow()
+			if err == nil {
 				aegis.MarkSuccess()
 			}
+			return err
 		}},
-		{"go-zero=Do", func() { _ = zero.Do(func() error { return nil }) }},
+		{name: "go-zero=Do", call: func() error { return zero.Do(func() error { return nil }) }},
 	}
 }
 
@@ -117,8 +129,21 @@ func BenchmarkClosedParallel8(b *testing.B) { parallel(b, closed(b), 8) }
 
 func (c contender) serial(b *testing.B) {
 	b.ReportAllocs()
+	n, failed := 0, 0
 	for b.Loop() {
-		c.call()
+		n++
+		if c.call() != nil {
+			failed++
+		}
+	}
+	c.verify(b, n, failed)
+}
+
+// verify fails a benchmark that did not measure what it says: all calls admitted,
+// or, of those that refuse, all refused.
+func (c contender) verify(b *testing.B, n, failed int) {
+	if c.refuses != (failed > n/2) || !c.refuses && failed > 0 {
+		b.Fatalf("%d of %d calls failed", failed, n)
 	}
 }
 
@@ -127,11 +152,19 @@ func parallel(b *testing.B, all []contender, goroutines int) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism(max(goroutines/runtime.GOMAXPROCS(0), 1))
+			var n, failed atomic.Int64
 			b.RunParallel(func(pb *testing.PB) {
+				calls, errs := 0, 0
 				for pb.Next() {
-					c.call()
+					calls++
+					if c.call() != nil {
+						errs++
+					}
 				}
+				n.Add(int64(calls))
+				failed.Add(int64(errs))
 			})
+			c.verify(b, int(n.Load()), int(failed.Load()))
 		})
 	}
 }
@@ -154,19 +187,29 @@ func open(b *testing.B) []contender {
 	executor := failsafe.With[int](broken)
 	aegis := sre.NewBreaker()
 	zero := zerobreaker.NewBreaker()
-	return []contender{
-		{"bulwark=Allow", func() { _, _ = breaker.Allow() }},
-		{"bulwark=Do", do(breaker)},
-		{"gobreaker=Execute", func() { _, _ = peer.Execute(failing) }},
-		{"failsafe=Permit", func() { _ = permits.TryAcquirePermit() }},
-		{"failsafe=Executor", func() { _, _ = executor.Get(failing) }},
-		{"aegis=failing", func() { // it has no open state: this is what it does while every call fails
+	all := []contender{
+		{name: "bulwark=Allow", call: func() error { _, err := breaker.Allow(); return err }},
+		{name: "bulwark=Do", call: do(breaker)},
+		{name: "gobreaker=Execute", call: func() error { _, err := peer.Execute(failing); return err }},
+		{name: "failsafe=Permit", call: func() error {
+			if permits.TryAcquirePermit() {
+				return nil
+			}
+			return errDown
+		}},
+		{name: "failsafe=Executor", call: func() error { _, err := executor.Get(failing); return err }},
+		{name: "aegis=failing", call: func() error { // it has no open state: this is what it does while every call fails
 			if aegis.Allow() == nil {
 				aegis.MarkFailed()
 			}
+			return errDown
 		}},
-		{"go-zero=failing", func() { _ = zero.Do(func() error { return errDown }) }},
+		{name: "go-zero=failing", call: func() error { return zero.Do(func() error { return errDown }) }},
 	}
+	for i := range all {
+		all[i].refuses = true
+	}
+	return all
 }
 
 func BenchmarkOpen(b *testing.B) {

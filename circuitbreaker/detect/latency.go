@@ -24,6 +24,9 @@ const (
 	// cusumMinSigma is the least standard deviation of log latency assumed, about
 	// ±20 %: an even series must not make ordinary noise look like an outlier.
 	cusumMinSigma = 0.2
+	// cusumFloor is what shorter latencies are taken for: from microseconds to more
+	// of them is the scheduler's doing, and nobody's incident.
+	cusumFloor = time.Millisecond
 	// cusumClip bounds one call's weight, so that one very late call alone never
 	// raises the alarm nor spoils what was learned.
 	cusumClip = 4.0
@@ -38,7 +41,8 @@ const (
 //
 // It learns from its first 256 calls and slowly follows later ones, so that a
 // drift over thousands of calls is not an alarm; only successful calls count, as a
-// fast refusal says nothing about speed. A new detector learns anew: a change that
+// fast refusal says nothing about speed, and latencies below a millisecond are taken
+// for one. A new detector learns anew: a change that
 // lasts raises one alarm, not one after the other.
 func LatencyGrowth() Spec {
 	return specFunc(func() (Detector, error) { return &latencyGrowth{}, nil })
@@ -56,7 +60,7 @@ func (d *latencyGrowth) Record(c Call) bool {
 	if c.Failed || c.Latency < 0 {
 		return false
 	}
-	x := math.Log(float64(max(c.Latency, 1)))
+	x := math.Log(float64(max(c.Latency, cusumFloor)))
 	if d.n >= cusumWarmup {
 		z := (x - d.mean) / d.sigma()
 		d.sum = max(0, d.sum+min(z, cusumClip)-cusumSlack)

@@ -101,3 +101,13 @@ func TestLatencyGrowthHearsOnlyTimedSuccesses(t *testing.T) {
 	require.True(t, yes)
 	require.Contains(t, evidence, "usual 10")
 }
+
+func TestLatenciesBelowAMillisecondAreAllTheSame(t *testing.T) {
+	d := build(t, detect.LatencyGrowth())
+	for range 1000 {
+		d.Record(took(0, 200*time.Nanosecond))
+	}
+	for range 1000 {
+		require.False(t, d.Record(took(0, 900*time.Microsecond)))
+	}
+}
