@@ -157,6 +157,7 @@ func TestRunningRequestsAreFinishedAtTheEnd(t *testing.T) {
 		}
 		return err != nil
 	}, "no new requests are taken")
+	require.Never(t, func() bool { return len(stopped) > 0 }, 200*time.Millisecond, 20*time.Millisecond, "the app waits for it")
 	_, err = io.WriteString(write, text[10:])
 	require.NoError(t, err)
 	require.NoError(t, write.Close())
