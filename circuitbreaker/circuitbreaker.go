@@ -1,31 +1,3 @@
-// Package circuitbreaker stops calling what is down, notices when it is back, and
-// returns to it step by step.
-//
-//	breaker, err := circuitbreaker.New(circuitbreaker.Config{Name: "billing"})
-//	order, err := circuitbreaker.Do(ctx, breaker, client.Get)
-//	if errors.Is(err, circuitbreaker.ErrOpen) { ... }
-//
-// A [Breaker] is closed while its detectors (package detect) find nothing. On
-// their verdict it opens and refuses every call; after a while it is half-open and
-// lets a few probes pass; when those succeed it ramps: one call in a hundred, then
-// twice as many after each clean step, until it is closed again. A [Throttle] has
-// no open state and refuses just as large a share as the other side fails.
-//
-// Each admitted call has a [Ticket] of the generation it was admitted in. A result
-// of an earlier generation has no effect, however late it comes; a probe that
-// never answers is given up after [Config.Lease]. Use [Do] where you can call a
-// function, Allow and [Ticket.Done] in middleware, and [Marks] where an interface
-// knows only allow, success and failure.
-//
-// What counts as what is up to the classifier, [Classify] unless set otherwise: a
-// call that its caller cancelled is no failure of the other side, and neither is
-// the refusal of another breaker further in.
-//
-// Errors: [ErrOpen], which each refusal wraps, as [*OpenError]; constructors return
-// errors that name each bad setting. [Group] returns [ErrFull].
-//
-// Nothing here starts a goroutine, except that a breaker which opens sets a timer
-// for the end of that time; and [Breaker.Run], which is optional.
 package circuitbreaker
 
 import (
