@@ -151,10 +151,10 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 	}
 	var ticket Ticket
 	var err error
-	if b, ok := gate.(*Breaker); ok { // the usual case, called directly
+	if b, ok := gate.(*Breaker); ok { // the usual case is worth a nanosecond
 		err = b.admit(&ticket)
 	} else {
-		ctx, ticket, err = allow(ctx, gate)
+		ctx, err = allow(ctx, gate, &ticket)
 	}
 	if err != nil {
 		return zero, err
@@ -172,11 +172,17 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 	return result, err
 }
 
-// allow asks gate, and hands ctx to one that can use it.
-func allow(ctx context.Context, gate Gate) (context.Context, Ticket, error) {
-	if o, ok := gate.(*Observed); ok {
-		return o.allow(ctx)
+// allow asks gate for ticket, and hands ctx to a gate that can use it. Filling in
+// the ticket in place is what keeps it cheap.
+func allow(ctx context.Context, gate Gate, ticket *Ticket) (context.Context, error) {
+	switch g := gate.(type) {
+	case *Breaker:
+		return ctx, g.admit(ticket)
+	case *Observed:
+		return g.admit(ctx, ticket)
+	default:
+		var err error
+		*ticket, err = g.Allow()
+		return ctx, err
 	}
-	t, err := gate.Allow()
-	return ctx, t, err
 }

@@ -21,43 +21,50 @@ type Observed struct {
 	next     Gate
 	op       observe.Operation
 	observer observe.Observer
+	quiet    bool // nobody listens
 }
 
 // Observe returns a gate that reports every call of next to o, from admission to
 // end, under name; a refused one ends at once as [observe.Rejected]. [Do] hands its
 // context to o, so that spans find their parent; Allow alone has none to hand on.
 func Observe(next Gate, name string, o observe.Observer) *Observed {
+	o = observe.OrNop(o)
 	return &Observed{
 		next:     next,
 		op:       observe.Operation{Kind: &callKind, Values: observe.Values{name}},
-		observer: observe.OrNop(o),
+		observer: o,
+		quiet:    o == observe.Nop(),
 	}
 }
 
 // Allow implements [Gate].
 func (o *Observed) Allow() (Ticket, error) {
-	_, ticket, err := o.allow(context.Background())
-	return ticket, err
+	var t Ticket
+	_, err := o.admit(context.Background(), &t)
+	return t, err
 }
 
-// allow returns the observer's context, to run the call under.
-func (o *Observed) allow(ctx context.Context) (context.Context, Ticket, error) {
+// admit returns the observer's context, to run the call under.
+func (o *Observed) admit(ctx context.Context, t *Ticket) (context.Context, error) {
+	if o.quiet {
+		return allow(ctx, o.next, t)
+	}
 	ctx, end := o.observer.Start(ctx, o.op)
-	ctx, ticket, err := allow(ctx, o.next)
+	ctx, err := allow(ctx, o.next, t)
 	if err != nil {
 		outcome := observe.Failed
 		if errors.Is(err, ErrOpen) {
 			outcome = observe.Rejected
 		}
 		end(observe.Result{Outcome: outcome, Err: err})
-		return ctx, Ticket{}, err
+		return ctx, err
 	}
-	if inner := ticket.end; inner != nil { // observed twice
+	if inner := t.end; inner != nil { // observed twice
 		outer := end
 		end = func(r observe.Result) { inner(r); outer(r) }
 	}
-	ticket.end = end
-	return ctx, ticket, nil
+	t.end = end
+	return ctx, nil
 }
 
 // result says it in the observer's words.

@@ -81,10 +81,31 @@ func TestCallsAllocateNothing(t *testing.T) {
 	throttle := newThrottle(t, circuitbreaker.ThrottleConfig{})
 	ctx := context.Background()
 	fn := func(context.Context) (int, error) { return 1, nil }
+	heard := silent{}
 	for name, gate := range map[string]circuitbreaker.Gate{
-		"closed": closed, "open": open, "throttle": throttle, "observed": circuitbreaker.Observe(closed, "x", observe.Nop()),
+		"listening": circuitbreaker.Observe(closed, "x", &heard),
+		"closed":    closed, "open": open, "throttle": throttle, "observed": circuitbreaker.Observe(closed, "x", observe.Nop()),
 		"latency": only(t, slowOrGrowing()),
 	} {
 		require.Zero(t, testing.AllocsPerRun(10_000, func() { _, _ = circuitbreaker.Do(ctx, gate, fn) }), name)
 	}
+}
+
+// silent listens and keeps nothing.
+type silent struct{}
+
+func (*silent) Start(ctx context.Context, _ observe.Operation) (context.Context, observe.End) {
+	return ctx, ignoreEnd
+}
+
+func ignoreEnd(observe.Result) {}
+
+func TestABusyObservedBreakerStillReportsEveryCall(t *testing.T) {
+	rec := observetest.NewRecorder(t)
+	b := newBreaker(t, circuitbreaker.Config{}, circuitbreaker.WithClock(&manual{}))
+	gate := circuitbreaker.Observe(b, "busy", rec)
+	for range 500 {
+		admitted(t, gate).Done(circuitbreaker.Success)
+	}
+	require.Len(t, rec.Ended("circuitbreaker", "call"), 500)
 }

@@ -38,10 +38,13 @@ func (t *Ticket) Done(outcome Outcome) {
 
 // gathered ends the call as a success if the shard alone can take that.
 func (t *Ticket) gathered() bool {
-	if t.start != 0 || t.kind != normal || t.done || t.end != nil || t.shard == nil || !t.shard.gather() {
+	if t.start != 0 || t.kind != normal || t.done || t.shard == nil || !t.shard.gather() {
 		return false
 	}
 	t.done = true
+	if t.end != nil {
+		t.end(observe.Result{})
+	}
 	return true
 }
 
