@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real test-long bench check mutants services-up services-down
+.PHONY: help run test test-real test-long bench load check mutants services-up services-down
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ bench: ## Measure ours beside the peers, in one run, and print the ratios
 	mkdir -p bench/results
 	cd bench && GOWORK=off go test -run '^$$' -bench . -benchmem -count 6 -timeout 2h ./... | tee results/latest.txt
 	go run ./scripts/ratios <bench/results/latest.txt | tee bench/results/latest.md
+
+load: ## Load a running app by wrk: sign-ups, logins, profiles; fails on any bad answer
+	@scripts/install.sh wrk
+	scripts/wrk/run.sh
 
 check: ## Format, vet, lint, requirements, vulnerabilities, secrets, mutants' patches
 	scripts/check.sh

@@ -1,0 +1,172 @@
+package doctest_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/glebarez/sqlite"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"gorm.io/gorm"
+
+	"github.com/bulwark-go/bulwark/ginx"
+	"github.com/bulwark-go/bulwark/ginx/session"
+	"github.com/bulwark-go/bulwark/gormx"
+	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/logger/mask"
+	"github.com/bulwark-go/bulwark/logger/zaplog"
+	"github.com/bulwark-go/bulwark/observe"
+	"github.com/bulwark-go/bulwark/observe/prom"
+)
+
+// The quick starts of the READMEs. What they need around them stands first, so
+// that the functions hold only what a reader should see.
+
+// zapLogger prints JSON without times to standard output.
+var zapLogger = zap.New(zapcore.NewCore(
+	zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "msg", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder}),
+	zapcore.AddSync(printer{}), zapcore.DebugLevel))
+
+// printer writes to what os.Stdout is when it is called: an Example replaces it.
+type printer struct{}
+
+func (printer) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
+
+func newSecret() []byte {
+	secret := make([]byte, session.MinSecret)
+	_, _ = rand.Read(secret)
+	return secret
+}
+
+// post sends JSON and prints the answer.
+func post(h http.Handler, path, body string) {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	fmt.Println(w.Code, w.Body)
+}
+
+var (
+	registry  = prometheus.NewRegistry()
+	appLog    logger.Logger
+	watching  = observe.Nop()
+	sessionDB = session.NewMemoryStore()
+
+	databaseFile string // set in TestMain
+)
+
+func Example_logger() {
+	log := logger.New(mask.New(zaplog.New(zapLogger))).With(logger.String("svc", "webook"))
+	log.Warn("sms limited",
+		logger.String("phone", "13800138000"), // leaves masked
+		logger.Int("retries", 3),
+		logger.Err(errors.New("POST /sms?to=13800138000: 503")))
+	// Output:
+	// {"level":"warn","msg":"sms limited","svc":"webook","phone":"138****8000","retries":3,"error":"POST /sms?to=138****8000: 503"}
+}
+
+// sendKind would be a package-level value next to the code it describes.
+var sendKind = observe.Kind{
+	Component: "sms", Action: "send", Help: "Messages sent.",
+	Role: observe.Client, StartLabels: []string{"provider"},
+}
+
+func send(context.Context) error { return nil }
+
+func Example_observe() {
+	observer, err := prom.New(registry, prom.Config{Namespace: "webook"}) // or observe.Multi(metrics, traces)
+	if err != nil {
+		panic(err)
+	}
+	ctx, end := observer.Start(context.Background(),
+		observe.Operation{Kind: &sendKind, Values: observe.Values{"ali"}})
+	err = send(ctx)
+	end(observe.Result{Outcome: observe.OutcomeOf(err), Err: err})
+	// webook_sms_send_duration_seconds{provider="ali",outcome="ok"} and …_in_flight are on the registry now.
+	// Output:
+}
+
+func Example_ginx() {
+	type EditReq struct {
+		Nickname string `json:"nickname" binding:"required,max=20"`
+	}
+	errTaken := ginx.NewError(401004, "this nickname is taken")
+	edit := func(ctx context.Context, req EditReq) (ginx.Result, error) {
+		if req.Nickname == "bob" {
+			return ginx.Result{}, fmt.Errorf("edit profile: %w", errTaken)
+		}
+		return ginx.Result{Data: req.Nickname}, nil
+	}
+
+	r := gin.New()
+	r.NoRoute(ginx.NotFound())
+	r.Use(ginx.AccessLog(appLog), ginx.Observe(watching), ginx.Recovery())
+	r.POST("/users/edit", ginx.WrapBody(edit))
+
+	post(r, "/users/edit", `{"nickname":"ann"}`)
+	post(r, "/users/edit", `{"nickname":"bob"}`)
+	post(r, "/users/edit", `{"nickname":7}`)
+	post(r, "/nowhere", `{}`)
+	// Output:
+	// 200 {"code":0,"msg":"","data":"ann"}
+	// 200 {"code":401004,"msg":"this nickname is taken","data":null}
+	// 400 {"code":4,"msg":"nickname must be a string, not number","data":null}
+	// 404 {"code":4,"msg":"not found","data":null}
+}
+
+func Example_session() {
+	sessions, err := session.New(sessionDB, // redissession.New(rdb) for several instances
+		session.Keys{
+			Access:  []session.Key{{ID: "2026-11", Secret: newSecret()}},
+			Refresh: []session.Key{{ID: "2026-11", Secret: newSecret()}},
+		}, session.Config{AccessTTL: 15 * time.Minute})
+	if err != nil {
+		panic(err)
+	}
+	rules, err := session.NewRules(session.Public("POST /users/login", "POST /users/refresh_token"))
+	if err != nil {
+		panic(err)
+	}
+
+	r := gin.New()
+	r.Use(sessions.Login(rules)) // all other routes need a login
+	r.POST("/users/refresh_token", sessions.HandleRefresh())
+	r.POST("/users/logout", sessions.HandleLogout()) // both tokens useless on every node within a second
+
+	ctx := context.Background()
+	tokens, err := sessions.Issue(ctx, 42, "curl/8") // after the password was checked
+	claims, err2 := sessions.Verify(ctx, tokens.Access, "curl/8")
+	fmt.Println(claims.UserID, err, err2)
+	_, err = sessions.Verify(ctx, tokens.Refresh, "curl/8") // a refresh token is no access token
+	fmt.Println(errors.Is(err, session.ErrInvalid))
+	// Output:
+	// 42 <nil> <nil>
+	// true
+}
+
+func Example_gormx() {
+	sqlLog, err := gormx.NewLogger(appLog.Named("gorm"),
+		gormx.LoggerConfig{Dialect: "sqlite", SlowThreshold: time.Second})
+	if err != nil {
+		panic(err)
+	}
+	db, err := gorm.Open(sqlite.Open(databaseFile), &gorm.Config{Logger: sqlLog})
+	if err != nil {
+		panic(err)
+	}
+	err = db.Use(gormx.Observe(watching)) // every statement: database, operation, table, outcome, rows
+	if err != nil {
+		panic(err)
+	}
+	// Output:
+}
