@@ -44,6 +44,8 @@ type Logger struct {
 	cfg       LoggerConfig
 	mode      gormlogger.LogLevel
 	statement logger.Level // of ordinary statements
+	failed    logger.Level
+	refused   logger.Level
 	values    bool
 }
 
@@ -64,6 +66,13 @@ func WithValues() LoggerOption {
 	return loggerOption(func(l *Logger) { l.values = true })
 }
 
+// WithFailureLevel sets the level of failed and of refused statements; the defaults
+// are Error and Warn. gorm returns these errors, too: where whoever gets them in
+// the end logs them, as ginx does, Debug leaves one line for each.
+func WithFailureLevel(level logger.Level) LoggerOption {
+	return loggerOption(func(l *Logger) { l.failed, l.refused = level, level })
+}
+
 // NewLogger returns a Logger that writes to log. It fails for a negative
 // SlowThreshold.
 func NewLogger(log logger.Logger, cfg LoggerConfig, opts ...LoggerOption) (*Logger, error) {
@@ -73,7 +82,10 @@ func NewLogger(log logger.Logger, cfg LoggerConfig, opts ...LoggerOption) (*Logg
 	if cfg.SlowThreshold == 0 {
 		cfg.SlowThreshold = DefaultSlowThreshold
 	}
-	l := &Logger{log: log, cfg: cfg, mode: gormlogger.Info, statement: logger.LevelDebug}
+	l := &Logger{
+		log: log, cfg: cfg, mode: gormlogger.Info,
+		statement: logger.LevelDebug, failed: logger.LevelError, refused: logger.LevelWarn,
+	}
 	for _, o := range opts {
 		o.apply(l)
 	}
@@ -147,9 +159,9 @@ func (l *Logger) Trace(ctx context.Context, begin time.Time, explain func() (sql
 func (l *Logger) judge(ctx context.Context, took time.Duration, err error) (logger.Level, gormlogger.LogLevel, string) {
 	switch outcome := outcomeOf(ctx, err); {
 	case errors.Is(err, gorm.ErrDuplicatedKey), errors.Is(err, gorm.ErrForeignKeyViolated), errors.Is(err, gorm.ErrCheckConstraintViolated):
-		return logger.LevelWarn, gormlogger.Warn, "sql refused"
+		return l.refused, gormlogger.Warn, "sql refused"
 	case outcome == observe.Failed, outcome == observe.Timeout:
-		return logger.LevelError, gormlogger.Error, "sql failed"
+		return l.failed, gormlogger.Error, "sql failed"
 	case took >= l.cfg.SlowThreshold:
 		return logger.LevelWarn, gormlogger.Warn, "sql slow"
 	default:

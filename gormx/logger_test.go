@@ -131,6 +131,16 @@ func TestSlowStatementIsAWarning(t *testing.T) {
 	})
 }
 
+func TestFailuresCanBeLeftToWhoeverGetsThem(t *testing.T) {
+	rec := loggertest.New(t)
+	l, err := gormx.NewLogger(rec.Logger(), gormx.LoggerConfig{}, gormx.WithFailureLevel(logger.LevelDebug))
+	require.NoError(t, err)
+	for msg, err := range map[string]error{"sql failed": errors.New("no"), "sql refused": gorm.ErrDuplicatedKey} {
+		l.Trace(t.Context(), time.Now(), func() (string, int64) { return "SELECT 1", 0 }, err)
+		rec.RequireLine(logger.LevelDebug, msg)
+	}
+}
+
 func TestSlowThresholdDefaultsToGorms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, rec := newLogger(t, gormx.LoggerConfig{})

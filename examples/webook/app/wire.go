@@ -43,7 +43,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	db, sqlHealth, err := ioc.SQL(ctx, &a.closers, cfg.DB, dir, logs.SQL, inner)
+	db, sqlHealth, err := ioc.SQL(ctx, &a.closers, cfg.DB, dir, logs.App, inner)
 	if err != nil {
 		return err
 	}

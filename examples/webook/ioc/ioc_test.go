@@ -19,6 +19,8 @@ import (
 	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
 	"github.com/bulwark-go/bulwark/examples/webook/ioc"
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/logger/loggertest"
+	"github.com/bulwark-go/bulwark/observe"
 )
 
 func TestEverythingIsUndoneInReverseWhateverFails(t *testing.T) {
@@ -74,18 +76,13 @@ func TestTheLogMasksAndKeepsOnlyMaskedErrors(t *testing.T) {
 }
 
 func TestFailedStatementsAreLoggedByTheRequestThatGetsTheError(t *testing.T) {
-	var out bytes.Buffer
-	logs, err := ioc.Log(&out, config.Log{Level: "info", Format: "json"}, &console.Recent{})
+	rec := loggertest.New(t)
+	var c ioc.Closers
+	t.Cleanup(func() { _ = c.Close(context.WithoutCancel(t.Context())) })
+	db, _, err := ioc.SQL(t.Context(), &c, config.DB{}, t.TempDir(), rec.Logger(), observe.Nop())
 	require.NoError(t, err)
-	log := logs.SQL.With(logger.String("db", "x"))
-	log.Error("sql failed")
-	log.Warn("sql refused")
-	require.Empty(t, out.String())
-	log.Warn("sql slow")
-	require.Contains(t, out.String(), "sql slow")
-	logs.Level.Set(logger.LevelDebug)
-	log.Error("sql failed")
-	require.Contains(t, out.String(), `"level":"debug"`)
+	require.Error(t, db.Exec("UPDATE nowhere SET a = 1").Error)
+	rec.RequireLine(logger.LevelDebug, "sql failed")
 }
 
 func TestABadLevelIsRefused(t *testing.T) {

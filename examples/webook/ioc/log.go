@@ -19,10 +19,7 @@ import (
 
 // Logs is the app's log: one stream of lines, with a level that can be changed.
 type Logs struct {
-	App logger.Logger
-	// SQL is for statements. Their failures are logged at debug: they are returned
-	// as errors, and the request that gets one has the line that tells of it.
-	SQL   logger.Logger
+	App   logger.Logger
 	Level *logger.LevelVar
 }
 
@@ -37,24 +34,8 @@ func Log(w io.Writer, cfg config.Log, recent *console.Recent) (Logs, error) {
 	logs.Level.Set(level)
 	lines := zap.New(zapcore.NewCore(encoder(cfg.Format), zapcore.Lock(zapcore.AddSync(w)), zapcore.DebugLevel))
 	core := logger.AtLeast(mask.New(recent.Wrap(zaplog.New(lines))), logs.Level)
-	trace := logger.WithTrace(otel.TraceIDs)
-	logs.App = logger.New(core, trace)
-	logs.SQL = logger.New(returned{core}, trace)
+	logs.App = logger.New(core, logger.WithTrace(otel.TraceIDs))
 	return logs, nil
-}
-
-// returned lowers the lines of failures that are also returned.
-type returned struct{ logger.Core }
-
-func (r returned) With(fields []logger.Field) logger.Core { return returned{r.Core.With(fields)} }
-
-func (r returned) Write(e logger.Entry, fields []logger.Field) {
-	if e.Message == "sql failed" || e.Message == "sql refused" {
-		e.Level = logger.LevelDebug
-	}
-	if r.Core.Enabled(e.Level) {
-		r.Core.Write(e, fields)
-	}
 }
 
 func encoder(format string) zapcore.Encoder {

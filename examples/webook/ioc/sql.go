@@ -61,7 +61,8 @@ func SQL(ctx context.Context, c *Closers, cfg config.DB, dir string, log logger.
 // instrument makes statements visible: in the log with the trace of their request,
 // in metrics and in traces.
 func instrument(db *gorm.DB, log logger.Logger, observer observe.Observer) error {
-	lines, err := gormx.NewLogger(log, gormx.LoggerConfig{Dialect: db.Name()})
+	// A request that gets an error logs it, so the statement need not.
+	lines, err := gormx.NewLogger(log, gormx.LoggerConfig{Dialect: db.Name()}, gormx.WithFailureLevel(logger.LevelDebug))
 	if err != nil {
 		return err
 	}
