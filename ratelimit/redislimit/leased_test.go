@@ -76,6 +76,29 @@ func TestLeasingNeverExceedsTheLimit(t *testing.T) {
 	}
 }
 
+// Instances that take leases, one after the other, and save them up, to spend all
+// at once together with what is in Redis by then.
+func TestLeasesThatAreSavedUpStayWithinTheBurst(t *testing.T) {
+	rdb := testenv.Redis(t)
+	const life = 20 * time.Millisecond // half of 40 at 1000 a second
+	for _, gap := range []time.Duration{0, time.Millisecond, life / 4, life, time.Second} {
+		for _, wait := range []time.Duration{0, life - 10*time.Millisecond, life - time.Microsecond, life} {
+			require.NoError(t, rdb.FlushDB(t.Context()).Err())
+			all, c := leasing(t, rdb, 10, ratelimit.PerSecond(1000), 10, redislimit.WithBurst(40))
+			for _, l := range all {
+				take(t, l, "k", 1)
+				c.advance(gap)
+			}
+			c.advance(wait)
+			n := 0
+			for _, l := range all {
+				n += drain(t, l, "k")
+			}
+			require.LessOrEqual(t, n, 40, "leases each %v, spent %v later", gap, wait)
+		}
+	}
+}
+
 func TestALeaseIsOneRoundTripAndIsForgottenInTime(t *testing.T) {
 	rdb := testenv.Redis(t)
 	record := &sent{}
@@ -197,6 +220,18 @@ func (h *held) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 	return next
 }
 
+// waiting is a context that tells when somebody begins to wait for its end.
+type waiting struct {
+	context.Context
+	once  sync.Once
+	began chan struct{}
+}
+
+func (w *waiting) Done() <-chan struct{} {
+	w.once.Do(func() { close(w.began) })
+	return w.Context.Done()
+}
+
 // beginTrip starts a request that is held on its way to Redis.
 func beginTrip(t *testing.T, fail error) (l *redislimit.Leased, hook *held, cancel context.CancelFunc, first chan error) {
 	t.Helper()
@@ -218,14 +253,15 @@ func beginTrip(t *testing.T, fail error) (l *redislimit.Leased, hook *held, canc
 
 func TestWhoWaitsForATripThatWasGivenUpMakesItsOwn(t *testing.T) {
 	l, _, cancel, first := beginTrip(t, nil)
-	second := make(chan error, 1)
+	second, ctx := make(chan error, 1), &waiting{Context: t.Context(), began: make(chan struct{})}
 	go func() {
-		d, err := l.Take(context.Background(), "k", 1)
+		d, err := l.Take(ctx, "k", 1)
 		if err == nil && !d.Allowed {
 			err = errLost
 		}
 		second <- err
 	}()
+	<-ctx.began
 	cancel()
 	require.ErrorIs(t, <-first, context.Canceled)
 	require.NoError(t, <-second)
@@ -237,19 +273,15 @@ func TestWhoWaitsForATripSharesItsFailureAndCanGiveUp(t *testing.T) {
 	cancel()
 	_, err := l.Take(gone, "k", 1)
 	require.ErrorIs(t, err, context.Canceled)
-	waiting := make(chan error, 1)
-	started := make(chan struct{})
+	second, ctx := make(chan error, 1), &waiting{Context: t.Context(), began: make(chan struct{})}
 	go func() {
-		close(started)
-		_, err := l.Take(context.Background(), "k", 1)
-		waiting <- err
+		_, err := l.Take(ctx, "k", 1)
+		second <- err
 	}()
-	<-started
+	<-ctx.began
 	close(hook.release)
 	require.ErrorIs(t, <-first, errLost)
-	if err := <-waiting; err != nil { // else it came after the failure
-		require.ErrorIs(t, err, errLost)
-	}
+	require.ErrorIs(t, <-second, errLost)
 	require.True(t, take(t, l, "k", 1).Allowed, "a failure is not remembered")
 }
 

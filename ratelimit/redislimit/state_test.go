@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -205,7 +206,7 @@ func TestARaisedLimitForgivesNothing(t *testing.T) {
 }
 
 func TestARetunedBucketCountsTime(t *testing.T) {
-	l, _ := limiter(t, testenv.Redis(t), redislimit.NewTokenBucket, ratelimit.PerSecond(10), redislimit.WithBurst(10))
+	l, c := limiter(t, testenv.Redis(t), redislimit.NewTokenBucket, ratelimit.PerSecond(10), redislimit.WithBurst(10))
 	require.True(t, take(t, l, "k", 3).Allowed) // 300 ms
 	require.NoError(t, l.Retune(ratelimit.Quota{Rate: ratelimit.PerSecond(20), Burst: 20}))
 	require.Equal(t, int64(14), take(t, l, "k", 0).Remaining)
@@ -214,6 +215,13 @@ func TestARetunedBucketCountsTime(t *testing.T) {
 	var field *ratelimit.FieldError
 	require.ErrorAs(t, l.Retune(ratelimit.Quota{Rate: ratelimit.PerSecond(-1)}), &field)
 	require.Equal(t, before, l.Quota())
+
+	require.NoError(t, l.Retune(ratelimit.Quota{Rate: ratelimit.PerSecond(20), Burst: 2})) // 100 ms
+	d := take(t, l, "k", 1)
+	require.Equal(t, ratelimit.Decision{Limit: 2, RetryAfter: 50 * time.Millisecond, ResetAfter: 100 * time.Millisecond}, d,
+		"what was used is cut down to the burst")
+	c.advance(d.RetryAfter)
+	require.True(t, take(t, l, "k", 1).Allowed)
 }
 
 // The count of the period before times the window does not fit into the 53 bits
@@ -237,6 +245,28 @@ func TestLargeSlidingWindowsAreExact(t *testing.T) {
 		spend := max(want-int64(i), 1)
 		require.True(t, take(t, l, "k", spend).Allowed)
 		require.True(t, model.Take(now, spend).Allowed)
+	}
+}
+
+// The last digits of a product of 72 bits decide: of the period before, an
+// integer and a 2678400000000th part of a request still count.
+func TestTheLastDigitOfALargeSlidingWindowCounts(t *testing.T) {
+	const count = 4_000_000_007
+	rate := ratelimit.Rate{Count: count, Per: 31 * 24 * time.Hour}
+	per := rate.Per.Microseconds()
+	inverse := new(big.Int).ModInverse(big.NewInt(count), big.NewInt(per))
+	for rest := range int64(5) {
+		part := new(big.Int).Mul(inverse, big.NewInt(rest+1))
+		part.Mod(part, big.NewInt(per)) // count × part = carried × per + rest + 1
+		carried := new(big.Int).Div(new(big.Int).Mul(part, big.NewInt(count)), big.NewInt(per)).Int64() + 1
+		l, c := limiter(t, testenv.Redis(t), redislimit.NewSlidingWindow, rate)
+		require.True(t, take(t, l, "k", count).Allowed)
+		c.advance(time.Duration(2*per-part.Int64()) * time.Microsecond)
+		require.Equal(t, count-carried, take(t, l, "k", 0).Remaining)
+		require.False(t, take(t, l, "k", count-carried+1).Allowed)
+		require.Equal(t, count-carried, take(t, l, "k", 0).Remaining, "a refused request was charged")
+		require.True(t, take(t, l, "k", count-carried).Allowed)
+		require.Zero(t, take(t, l, "k", 0).Remaining, "an admitted request was not charged")
 	}
 }
 
