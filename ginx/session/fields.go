@@ -44,7 +44,7 @@ func (x *Session) Get(ctx context.Context, field string) (value string, ok bool,
 func (x *Session) Set(ctx context.Context, field, value string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	set := Access{Set: map[string]string{field: value}}
+	set := Access{Set: map[string]string{field: value}, TTL: x.owner.cfg.IdleTTL, After: x.owner.cfg.Interval}
 	r, err := x.access(ctx, set)
 	if errors.Is(err, ErrRevoked) && x.record.UserID == 0 {
 		// Never under the reference that the client brought.

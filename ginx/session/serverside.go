@@ -15,7 +15,8 @@ import (
 // sessions. The zero ServerSideConfig is good; a zero field takes its default.
 type ServerSideConfig struct {
 	Cookie Cookie
-	// IdleTTL is how long a session lives unused. Default 7 days.
+	// IdleTTL is how long a session lives unused; login checks and [Session.Set]
+	// are use. Default 7 days.
 	IdleTTL time.Duration
 	// SessionTTL is how long it lives however often it is used. Default 30 days.
 	SessionTTL time.Duration

@@ -272,6 +272,20 @@ func TestUseExtendsTheSessionOncePerInterval(t *testing.T) {
 	})
 }
 
+func TestChangesAreUseOfASessionThatNobodyIsLoggedInTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		eachDataInBubble(t, func(store session.DataStore) {
+			s := newSite(t, store, session.ServerSideConfig{})
+			for range 3 { // of which none passes a login check
+				require.Equal(t, 200, s.do("PUT", "/cart"))
+				require.NotEmpty(t, s.last.Header()["Set-Cookie"], "the browser keeps it as long")
+				wait(6 * 24 * time.Hour)
+				require.Equal(t, "tea true", s.cart())
+			}
+		})
+	})
+}
+
 func TestUseNeverMovesTheAbsoluteEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		eachDataInBubble(t, func(store session.DataStore) {
