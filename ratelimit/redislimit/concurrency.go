@@ -43,8 +43,9 @@ func WithTTL(d time.Duration) Option {
 // would stay taken much longer.
 const defaultBudget = 250 * time.Millisecond
 
-// WithBudget sets how long ending a ticket may wait for Redis, from 1 ms to a
-// minute. Without it that is 250 ms.
+// WithBudget sets how long ending a ticket, or renewing a lease, may wait for
+// Redis, from 1 ms to a minute. Without it that is 250 ms. go-redis heeds it on the
+// wire when its option ContextTimeoutEnabled is set.
 func WithBudget(d time.Duration) Option {
 	return optionFunc(func(o *options) { o.budget = d })
 }
@@ -82,7 +83,12 @@ type Concurrency struct {
 	mu      sync.Mutex
 	closed  bool
 	running sync.WaitGroup // what runs beside the callers; added to under mu
+	again   chan struct{}  // as many as give back beside the callers
 }
+
+// mostAgain bounds the goroutines that give back while Redis is away. What they do
+// not, comes back by itself.
+const mostAgain = 64
 
 var _ concurrency.Acquirer = (*Concurrency)(nil)
 
@@ -93,7 +99,7 @@ func NewConcurrency(rdb redis.UniversalClient, limit int64, opts ...Option) (*Co
 	o := newOptions("concurrency", opts)
 	c := &Concurrency{
 		rdb: rdb, keys: o.keys, acquire: acquireScript, renewal: renewScript, ttl: o.ttl, budget: o.budget, onFailure: o.onFailure,
-		name: rand.Text()[:16] + "-",
+		name: rand.Text()[:16] + "-", again: make(chan struct{}, mostAgain),
 	}
 	if err := errors.Join(c.SetLimit(limit), o.validate(rdb)); err != nil {
 		return nil, err
@@ -124,7 +130,7 @@ func (c *Concurrency) Acquire(ctx context.Context, key string) (concurrency.Tick
 	if err != nil {
 		// Redis may have granted it, and only its answer been lost.
 		if state := new(StateError); !errors.As(err, &state) {
-			c.beside(l.giveBackAgain)
+			l.giveBackBeside()
 		}
 		return concurrency.Ticket{}, err
 	}
@@ -160,16 +166,6 @@ func (c *Concurrency) enter() bool {
 	return !c.closed
 }
 
-// beside runs f beside the caller, unless closed.
-func (c *Concurrency) beside(f func()) {
-	if c.enter() {
-		go func() {
-			defer c.running.Done()
-			f()
-		}()
-	}
-}
-
 func (c *Concurrency) failed(ctx context.Context, what string, err error) {
 	if err != nil && c.onFailure != nil {
 		c.onFailure(ctx, fmt.Errorf("redislimit: %s: %w", what, err))
@@ -193,7 +189,7 @@ func (l *lease) renew() {
 		return
 	}
 	defer c.running.Done()
-	ctx, cancel := context.WithTimeout(context.Background(), c.ttl/3)
+	ctx, cancel := context.WithTimeout(context.Background(), c.budget)
 	defer cancel()
 	c.failed(ctx, "renew", l.renewOnce(ctx))
 }
@@ -206,7 +202,11 @@ func (l *lease) renewOnce(ctx context.Context) error {
 	}
 	c := l.owner
 	_, err := c.renewal.run(ctx, c.rdb, append(c.renewal.call(l.key, 2), l.name, wholeMicros(c.ttl)), 1)
-	l.timer.Reset(c.ttl / 3)
+	next := c.ttl / 3
+	if err != nil {
+		next /= 3 // there is time to try again before the lease ends
+	}
+	l.timer.Reset(next)
 	return err
 }
 
@@ -220,7 +220,7 @@ func (l *lease) end(concurrency.Verdict) {
 	defer cancel()
 	if err := l.giveBack(ctx); err != nil {
 		l.owner.failed(ctx, "release", err)
-		l.owner.beside(l.giveBackAgain)
+		l.giveBackBeside()
 	}
 }
 
@@ -228,9 +228,23 @@ func (l *lease) giveBack(ctx context.Context) error {
 	return l.owner.rdb.ZRem(ctx, l.key, l.name).Err()
 }
 
-// giveBackAgain tries for as long as the lease can live.
-func (l *lease) giveBackAgain() {
-	ctx, cancel := context.WithTimeout(context.Background(), l.owner.ttl)
-	defer cancel()
-	l.owner.failed(ctx, "release", l.giveBack(ctx))
+// giveBackBeside tries beside the caller, for as long as the lease can live.
+func (l *lease) giveBackBeside() {
+	c := l.owner
+	select {
+	case c.again <- struct{}{}:
+	default:
+		return
+	}
+	if !c.enter() {
+		<-c.again
+		return
+	}
+	go func() {
+		defer c.running.Done()
+		defer func() { <-c.again }()
+		ctx, cancel := context.WithTimeout(context.Background(), c.ttl)
+		defer cancel()
+		c.failed(ctx, "release", l.giveBack(ctx))
+	}()
 }

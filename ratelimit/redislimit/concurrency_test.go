@@ -186,7 +186,7 @@ func TestFailuresToGiveBackAreReportedAndTriedAgain(t *testing.T) {
 			failures.Add(1)
 		}
 	}))
-	hook := &failing{}
+	hook := &failing{name: "zrem"}
 	rdb.AddHook(hook)
 	held := acquire(t, c)
 	hook.left.Store(1)
@@ -198,14 +198,17 @@ func TestFailuresToGiveBackAreReportedAndTriedAgain(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
-// failing refuses the next few commands that give slots back.
-type failing struct{ left atomic.Int64 }
+// failing refuses the next few commands of a name.
+type failing struct {
+	name string
+	left atomic.Int64
+}
 
 func (f *failing) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		if cmd.Name() == "zrem" && f.left.Add(-1) >= 0 {
+		if cmd.Name() == f.name && f.left.Add(-1) >= 0 {
 			cmd.SetErr(errLost)
 			return errLost
 		}
@@ -215,6 +218,62 @@ func (f *failing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
+}
+
+// hanging lets commands that give slots back hang, after grants are lost.
+type hanging struct {
+	losing
+	hung    atomic.Int64
+	release chan struct{}
+}
+
+func (h *hanging) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	next = h.losing.ProcessHook(next)
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "zrem" {
+			h.hung.Add(1)
+			<-h.release
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func TestAStoreThatHangsDoesNotPileUpGoroutines(t *testing.T) {
+	rdb := testenv.Redis(t)
+	c := instance(t, rdb, 1000)
+	acquire(t, c).Release()
+	hook := &hanging{losing: losing{name: "evalsha"}, release: make(chan struct{})}
+	t.Cleanup(func() { close(hook.release) }) // before the instance is closed
+	hook.lose.Store(true)
+	rdb.AddHook(hook)
+	for range 300 {
+		_, err := c.Acquire(t.Context(), "k")
+		require.ErrorIs(t, err, errLost)
+	}
+	require.Eventually(t, func() bool { return hook.hung.Load() == 64 }, 10*time.Second, time.Millisecond)
+	require.Never(t, func() bool { return hook.hung.Load() > 64 }, 50*time.Millisecond, 5*time.Millisecond)
+}
+
+func TestARenewalThatFailsIsTriedAgainInTime(t *testing.T) {
+	rdb := testenv.Redis(t)
+	var failures atomic.Int64
+	c := instance(t, rdb, 1, redislimit.WithTTL(900*time.Millisecond), redislimit.WithOnFailure(func(_ context.Context, err error) {
+		if errors.Is(err, errLost) {
+			failures.Add(1)
+		}
+	}))
+	held := acquire(t, c)
+	defer held.Release()
+	hook := &failing{name: "evalsha"}
+	hook.left.Store(2) // the renewal, and the first that tries again
+	rdb.AddHook(hook)
+	at := key("ratelimit:concurrency", "k")
+	first := rdb.ZRangeWithScores(t.Context(), at, 0, 0).Val()[0].Score
+	require.Eventually(t, func() bool {
+		now := rdb.ZRangeWithScores(t.Context(), at, 0, 0).Val()
+		return len(now) == 1 && now[0].Score > first
+	}, 880*time.Millisecond, 5*time.Millisecond, "before the lease ends")
+	require.Positive(t, failures.Load())
 }
 
 func TestCloseEndsTheRenewals(t *testing.T) {

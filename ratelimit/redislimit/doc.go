@@ -26,9 +26,9 @@
 //
 // Each decision is one script on one key: atomic, in one round trip, and at home
 // in a cluster. Redis's clock is the only one that matters, so callers' clocks
-// may differ as they like. When that clock is set back, a key is locked for one
-// window at most; when it is set forward, a key gets one burst at most. Every key
-// has a time to live. Keys are "<prefix>:{<length>:<key>}"; long ones, and those
+// may differ as they like. When that clock is set back, what a key has used counts
+// as used just then; when it is set forward, a key gets one burst at most. Every
+// key has a time to live. Keys are "<prefix>:{<length>:<key>}"; long ones, and those
 // with braces, are hashed, and [WithHiddenKeys] hides all.
 //
 // Scripts are sent by their hash, and again in full where a node does not know

@@ -153,7 +153,7 @@ func (l *Leased) ask(
 	if err != nil {
 		return ratelimit.Decision{}, err
 	}
-	taken, missing := reply[0], reply[1]
+	taken, missing := min(reply[0], most), reply[1]
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
