@@ -1,6 +1,15 @@
 package mask
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
+
+// JSON returns a JSON document with values hidden by the keys before them, whole
+// objects and arrays under a secret's, and its texts as [String] does, under the
+// default settings. The document may be cut anywhere or malformed: it is gone
+// through as far as it can be read.
+func JSON(doc string) string { return defaults.json(doc) }
 
 // json masks a JSON document: values by the keys before them, all texts by pattern.
 // What is not well formed is gone through as far as it can be read.
@@ -11,21 +20,32 @@ func (m *masker) json(doc string) string {
 			i++
 			continue
 		}
-		end := stringEnd(doc, i)
+		text, end := stringEnd(doc, i)
+		x.inside(i+1, text, open)
 		colon := skipSpace(doc, end)
 		if colon >= len(doc) || doc[colon] != ':' {
-			x.inside(i, end, open)
 			i = end
 			continue
 		}
-		key := doc[i+1 : max(end-1, i+1)]
-		x.inside(i, end, open)
+		key := unescaped(doc[i+1 : text])
 		i = x.member(skipSpace(doc, colon+1), m.classify(key))
 	}
 	if x.out == nil {
 		return doc
 	}
 	return string(append(x.out, doc[x.done:]...))
+}
+
+// unescaped returns a key as its reader will see it: "p\u0061ssword" is a password.
+func unescaped(key string) string {
+	if strings.IndexByte(key, '\\') < 0 {
+		return key
+	}
+	var plain string
+	if json.Unmarshal([]byte(`"`+key+`"`), &plain) != nil {
+		return key
+	}
+	return plain
 }
 
 // member masks the value that begins at i where the class of its key tells how, and
@@ -35,8 +55,8 @@ func (x *scan) member(i int, c class) int {
 	case i >= len(x.s) || c == open:
 		return i
 	case x.s[i] == '"':
-		end := stringEnd(x.s, i)
-		x.inside(i, end, c)
+		text, end := stringEnd(x.s, i)
+		x.inside(i+1, text, c)
 		return end
 	}
 	number := kinds[x.s[i]]&isDigit != 0 || x.s[i] == '-'
@@ -55,31 +75,29 @@ func (x *scan) member(i int, c class) int {
 	return i
 }
 
-// inside masks the text between the quotes at i and before end.
+// inside masks the text from i to end, which stands between quotes.
 func (x *scan) inside(i, end int, c class) {
-	if end-i < 2 {
-		return
-	}
-	raw := x.s[i+1 : end-1]
+	raw := x.s[i:end]
 	if c != open && strings.IndexByte(raw, '\\') >= 0 {
 		c = secret // hiding a part of an escape would break the document
 	}
 	if masked := x.m.value(c, raw); masked != raw {
-		x.replace(i+1, end-1, masked)
+		x.replace(i, end, masked)
 	}
 }
 
-// stringEnd returns the position after the string that begins at i.
-func stringEnd(s string, i int) int {
+// stringEnd returns where the text of the string that begins at i ends, and where
+// to go on; in a document that is cut within the string both are its end.
+func stringEnd(s string, i int) (text, next int) {
 	for j := i + 1; j < len(s); j++ {
 		switch s[j] {
 		case '\\':
 			j++
 		case '"':
-			return j + 1
+			return j, j + 1
 		}
 	}
-	return len(s)
+	return len(s), len(s)
 }
 
 // valueEnd returns the position after the value that begins at i.
@@ -88,7 +106,8 @@ func valueEnd(s string, i int) int {
 	for j := i; j < len(s); j++ {
 		switch s[j] {
 		case '"':
-			j = stringEnd(s, j) - 1
+			_, next := stringEnd(s, j)
+			j = next - 1
 		case '{', '[':
 			depth++
 		case '}', ']':
