@@ -43,6 +43,8 @@ func badRequests(login answer) []bad {
 		{name: "login without fields", method: post, path: logIn, body: `{}`, status: 200, code: 401002},
 		{name: "unknown route", method: http.MethodGet, path: "/nope/" + long, status: 404, code: 4},
 		{name: "path tricks", method: http.MethodGet, path: "/users/..%2f..%2fetc", status: 404, code: 4},
+		{name: "slash too many", method: post, path: signUp + "/", body: `{}`, status: 404, code: 4},
+		{name: "slash too many in a read", method: http.MethodGet, path: "/users/profile/", status: 404, code: 4},
 		{name: "double slash", method: http.MethodGet, path: "//users/profile", status: 404, code: 4},
 		{name: "wrong method", method: http.MethodGet, path: signUp, status: 405, code: 4},
 		{name: "odd method", method: "BREW", path: "/users/profile", status: 405, code: 4},

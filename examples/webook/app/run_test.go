@@ -82,6 +82,10 @@ func TestProbesAnswerOnBothPorts(t *testing.T) {
 			status, body := get(t, url+path)
 			require.Equal(t, http.StatusOK, status)
 			require.Equal(t, want, body)
+			resp, err := http.Head(url + path)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusOK, resp.StatusCode, "some load balancers ask by HEAD")
 		}
 	}
 	require.Len(t, i.log.all(t, requestLine), 0, "probes do not fill the log")

@@ -68,6 +68,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.unused.close() // first, so that it also holds for who comes before the listener closes
 	err := s.http.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
+		_ = s.http.Close()
 		return fmt.Errorf("%s: requests were still running at the end of http.shutdown", s.name)
 	}
 	return err

@@ -3,6 +3,7 @@ package ioc
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -28,6 +29,10 @@ import (
 // maxConns bounds the pool of a real database: enough to keep a few cores of it
 // busy, few enough for several instances.
 const maxConns = 32
+
+// errDSN stands for what the drivers say of a malformed DSN, because they quote it:
+// one that lacks its @ has the password in the place of the network.
+var errDSN = errors.New("db.dsn is malformed; it is not shown, for it may hold the password")
 
 // SQL returns the database that cfg names, or an embedded one in dir. Nothing works
 // without it, so its health is required.
@@ -106,8 +111,8 @@ func openSQLite(c *Closers, path string) (*gorm.DB, error) {
 
 func openMySQL(dsn string) (*gorm.DB, string, error) {
 	cfg, err := mysqldriver.ParseDSN(dsn)
-	if err != nil {
-		return nil, "mysql", fmt.Errorf("db.dsn: %w", err)
+	if err != nil || cfg.Net != "tcp" && cfg.Net != "unix" {
+		return nil, "mysql", errDSN
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = connectTimeout
@@ -127,7 +132,7 @@ func openMySQL(dsn string) (*gorm.DB, string, error) {
 func openPostgres(dsn string) (*gorm.DB, string, error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, "postgres", fmt.Errorf("db.dsn: %w", err)
+		return nil, "postgres", errDSN
 	}
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectTimeout

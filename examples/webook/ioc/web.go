@@ -31,6 +31,8 @@ func Engine(cfg config.HTTP, log logger.Logger, observer observe.Observer, trace
 	}
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
+	// A redirect would be gin's own: past the log, the metrics and CORS.
+	e.RedirectTrailingSlash = false
 	// The address in the log is the one that connected: headers can say anything.
 	if err := e.SetTrustedProxies(nil); err != nil {
 		return nil, err
@@ -70,12 +72,14 @@ func Site(app, console http.Handler, probes *Probes) http.Handler {
 		switch path := r.URL.Path; {
 		case path == "/console" || strings.HasPrefix(path, "/console/"):
 			console.ServeHTTP(w, r)
-		case path == "/healthz" && r.Method == http.MethodGet:
+		case path == "/healthz" && reads(r):
 			probes.Alive(w, r)
-		case path == "/readyz" && r.Method == http.MethodGet:
+		case path == "/readyz" && reads(r):
 			probes.Ready(w, r)
 		default:
 			app.ServeHTTP(w, r)
 		}
 	})
 }
+
+func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }

@@ -19,7 +19,7 @@ const (
 )
 
 var (
-	emailRule     = regexp.MustCompile(`^[a-z0-9_+%-]+(\.[a-z0-9_+%-]+)*@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])$`)
+	emailRule     = regexp.MustCompile(`^[a-zA-Z0-9_+%-]+(\.[a-zA-Z0-9_+%-]+)*@([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+[a-zA-Z]([a-zA-Z0-9-]*[a-zA-Z0-9])$`)
 	firstBirthday = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
@@ -28,11 +28,12 @@ const furthestEast = 14 * time.Hour
 
 // checkEmail returns the form of an e-mail that is stored and searched.
 func checkEmail(email string) (string, error) {
-	email = strings.ToLower(strings.TrimSpace(email))
+	email = strings.TrimSpace(email)
 	if len(email) > emailMax || !emailRule.MatchString(email) {
 		return "", errs.InvalidInput("this is not an e-mail address")
 	}
-	return email, nil
+	// Only now: the lower case of some other letters is a Latin one.
+	return strings.ToLower(email), nil
 }
 
 // Edit is what people may change of their profile, as they typed it.
