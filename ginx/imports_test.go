@@ -16,6 +16,8 @@ func TestNothingOfAnApplicationIsImported(t *testing.T) {
 	const module = "github.com/bulwark-go/bulwark/"
 	allowed := map[string]bool{
 		module + "observe": true, module + "logger": true, module + "logger/mask": true,
+		module + "ratelimit": true, module + "ratelimit/rules": true,
+		module + "ratelimit/concurrency": true, module + "circuitbreaker": true,
 		"github.com/gin-gonic/gin": true, "github.com/gin-gonic/gin/binding": true,
 		"github.com/gin-gonic/gin/codec/json": true, "github.com/gin-contrib/cors": true,
 		"github.com/go-playground/validator/v10": true, "golang.org/x/net/publicsuffix": true,

@@ -1,0 +1,152 @@
+package ginx
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/bulwark-go/bulwark/ratelimit"
+)
+
+// defaultPolicy is the name of a limit in the headers.
+const defaultPolicy = "default"
+
+// WithPolicyName sets the name of the limit in the RateLimit headers; "default"
+// without it. Limits that follow each other on one route need different names, else
+// the inner one replaces the outer one there.
+func WithPolicyName(name string) GuardOption {
+	return guardOption(func(g *guard) { g.header.name = name })
+}
+
+// WithRuleNames names the limit in the RateLimit headers after the rule that decided.
+// Off by default: names such as "suspects" are not for their subjects.
+func WithRuleNames() GuardOption {
+	return guardOption(func(g *guard) { g.header.rules = true })
+}
+
+// WithoutRateHeaders leaves out RateLimit and RateLimit-Policy: for a login, where
+// they would tell a guesser how fast to go. Retry-After stays.
+func WithoutRateHeaders() GuardOption {
+	return guardOption(func(g *guard) { g.header.off = true })
+}
+
+// WithJitter adds a random time of up to spread to Retry-After, so that clients who
+// were refused together do not come back together; 0 adds none. Without it spread is
+// a tenth of the limit's period where that can be told, else of the time itself.
+func WithJitter(spread time.Duration) GuardOption {
+	return guardOption(func(g *guard) { g.header.jitter = max(spread, 0) })
+}
+
+// rateHeader writes the RateLimit fields of draft-ietf-httpapi-ratelimit-headers:
+// lists of quoted policy names with parameters. What a policy's partition key would
+// tell is nobody's business, so there is none.
+type rateHeader struct {
+	name       string
+	rules, off bool
+	jitter     time.Duration     // negative when not set
+	tuned      ratelimit.Retuner // nil when the limit's rate can not be told
+	last       atomic.Pointer[policy]
+}
+
+// policy is a RateLimit-Policy member as it was last written.
+type policy struct {
+	name          string
+	quota, window int64
+	quoted, text  string
+}
+
+// wait is what Retry-After says about a denial.
+func (h *rateHeader) wait(d ratelimit.Decision) time.Duration {
+	spread := h.jitter
+	switch {
+	case spread >= 0:
+	case h.tuned != nil:
+		spread = h.tuned.Quota().Rate.Per / 10
+	default:
+		spread = d.RetryAfter / 10
+	}
+	return d.Jittered(spread)
+}
+
+// write tells how the limit stands. A denial's t is the moment of its Retry-After.
+func (h *rateHeader) write(header http.Header, d ratelimit.Decision, wait time.Duration) {
+	if h.off || d.Limit == ratelimit.Unlimited || d.Degraded {
+		return
+	}
+	name := h.name
+	if h.rules && d.Rule != "" {
+		name = d.Rule
+	}
+	p := h.policy(name, d.Limit)
+	until := max(seconds(wait), 1)
+	if d.Allowed {
+		until = seconds(d.ResetAfter)
+	}
+	state := make([]byte, 0, 64)
+	state = append(state, p.quoted...)
+	state = append(state, ";r="...)
+	state = strconv.AppendInt(state, min(max(d.Remaining, 0), maxInteger), 10)
+	state = append(state, ";t="...)
+	state = strconv.AppendInt(state, until, 10)
+	put(header, "Ratelimit-Policy", p.quoted, p.text)
+	put(header, "Ratelimit", p.quoted, string(state))
+}
+
+// policy returns the member for RateLimit-Policy: the rate where it is known in whole
+// seconds, the only ones there are in the draft, else what can be taken at once.
+func (h *rateHeader) policy(name string, limit int64) *policy {
+	next := policy{name: name, quota: limit}
+	if h.tuned != nil {
+		if rate := h.tuned.Quota().Rate; rate.Per > 0 && rate.Per%time.Second == 0 {
+			next.quota, next.window = rate.Count, int64(rate.Per/time.Second)
+		}
+	}
+	next.quota = min(max(next.quota, 0), maxInteger)
+	if had := h.last.Load(); had != nil && had.name == name && had.quota == next.quota && had.window == next.window {
+		return had
+	}
+	next.quoted = quote(name)
+	next.text = next.quoted + ";q=" + strconv.FormatInt(next.quota, 10)
+	if next.window > 0 {
+		next.text += ";w=" + strconv.FormatInt(next.window, 10)
+	}
+	h.last.Store(&next)
+	return &next
+}
+
+// maxInteger is the largest one of RFC 9651.
+const maxInteger = 999_999_999_999_999
+
+// quote returns s as a String of RFC 9651, which is ASCII: others become "_".
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r > '~':
+			b.WriteByte('_')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// put adds a member to a list, or replaces that of the same name: there may be but
+// one.
+func put(header http.Header, key, quoted, member string) {
+	values := header[key]
+	for i, v := range values {
+		if rest, ok := strings.CutPrefix(v, quoted); ok && strings.HasPrefix(rest, ";") {
+			values[i] = member
+			return
+		}
+	}
+	header[key] = append(values, member)
+}
