@@ -18,6 +18,8 @@ import (
 	"go.uber.org/zap/zapcore"
 	"gorm.io/gorm"
 
+	"github.com/bulwark-go/bulwark/circuitbreaker"
+	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/ginx/session"
 	"github.com/bulwark-go/bulwark/gormx"
@@ -26,6 +28,7 @@ import (
 	"github.com/bulwark-go/bulwark/logger/zaplog"
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/observe/prom"
+	"github.com/bulwark-go/bulwark/ratelimit"
 )
 
 // The quick starts of the READMEs. What they need around them stands first, so
@@ -169,4 +172,49 @@ func Example_gormx() {
 		panic(err)
 	}
 	// Output:
+}
+
+func Example_ratelimit() {
+	base, err := ratelimit.NewTokenBucket(ratelimit.PerHour(100), ratelimit.WithBurst(2))
+	if err != nil {
+		panic(err)
+	}
+	limiter := ratelimit.Observe(base, "login", watching) // decorators keep the interface
+
+	ctx := context.Background()
+	for range 3 {
+		d, err := limiter.Take(ctx, "user:42", 1)
+		fmt.Println(d.Allowed, d.Remaining, err)
+	}
+	d, _ := limiter.Take(ctx, "user:42", 1)
+	fmt.Println("again in", d.RetryAfter.Round(time.Second))
+	fmt.Println("at most", base.Most(time.Hour), "in any hour")
+	// Output:
+	// true 1 <nil>
+	// true 0 <nil>
+	// false 0 <nil>
+	// again in 36s
+	// at most 101 in any hour
+}
+
+var errDown = errors.New("connection refused")
+
+func Example_circuitbreaker() {
+	breaker, err := circuitbreaker.New(circuitbreaker.Config{Name: "billing"},
+		circuitbreaker.WithDetector(detect.Consecutive(3)))
+	if err != nil {
+		panic(err)
+	}
+	call := func(ctx context.Context) (string, error) { return "", errDown }
+
+	ctx := context.Background()
+	for range 4 {
+		_, err := circuitbreaker.Do(ctx, breaker, call)
+		fmt.Println(breaker.State(), errors.Is(err, circuitbreaker.ErrOpen))
+	}
+	// Output:
+	// closed false
+	// closed false
+	// open false
+	// open true
 }
