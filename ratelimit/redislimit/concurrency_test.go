@@ -96,12 +96,13 @@ func TestAServersClockSetBackKeepsDeadLeasesForOneTTLOnly(t *testing.T) {
 
 func TestACallThatLastsKeepsItsSlot(t *testing.T) {
 	rdb := testenv.Redis(t)
-	one, other := instance(t, rdb, 1, redislimit.WithTTL(300*time.Millisecond)), instance(t, rdb, 1, redislimit.WithTTL(300*time.Millisecond))
+	life := redislimit.WithTTL(1500 * time.Millisecond)
+	one, other := instance(t, rdb, 1, life), instance(t, rdb, 1, life)
 	held := acquire(t, one)
 	require.True(t, held.Allowed)
-	again := time.NewTicker(20 * time.Millisecond)
+	again := time.NewTicker(40 * time.Millisecond)
 	defer again.Stop()
-	for range 45 { // three lives of a lease
+	for range 50 { // longer than a lease lives
 		<-again.C
 		require.False(t, acquire(t, other).Allowed)
 	}
@@ -111,7 +112,7 @@ func TestACallThatLastsKeepsItsSlot(t *testing.T) {
 
 func TestALeaseThatRedisLostIsCountedAgain(t *testing.T) {
 	rdb := testenv.Redis(t)
-	c := instance(t, rdb, 1, redislimit.WithTTL(300*time.Millisecond))
+	c := instance(t, rdb, 1, redislimit.WithTTL(900*time.Millisecond))
 	held := acquire(t, c)
 	require.NoError(t, rdb.FlushDB(t.Context()).Err())
 	at := key("ratelimit:concurrency", "k")
@@ -119,7 +120,7 @@ func TestALeaseThatRedisLostIsCountedAgain(t *testing.T) {
 	require.False(t, acquire(t, c).Allowed)
 	held.Release()
 	require.Zero(t, rdb.ZCard(t.Context(), at).Val())
-	require.Never(t, func() bool { return rdb.ZCard(t.Context(), at).Val() > 0 }, 250*time.Millisecond, 10*time.Millisecond, "no renewal after the end")
+	require.Never(t, func() bool { return rdb.ZCard(t.Context(), at).Val() > 0 }, 450*time.Millisecond, 10*time.Millisecond, "no renewal after the end")
 }
 
 func TestATicketEndsThoughItsRequestIsGone(t *testing.T) {
@@ -257,7 +258,7 @@ func TestAStoreThatHangsDoesNotPileUpGoroutines(t *testing.T) {
 func TestARenewalThatFailsIsTriedAgainInTime(t *testing.T) {
 	rdb := testenv.Redis(t)
 	var failures atomic.Int64
-	c := instance(t, rdb, 1, redislimit.WithTTL(900*time.Millisecond), redislimit.WithOnFailure(func(_ context.Context, err error) {
+	c := instance(t, rdb, 1, redislimit.WithTTL(2400*time.Millisecond), redislimit.WithOnFailure(func(_ context.Context, err error) {
 		if errors.Is(err, errLost) {
 			failures.Add(1)
 		}
@@ -272,7 +273,7 @@ func TestARenewalThatFailsIsTriedAgainInTime(t *testing.T) {
 	require.Eventually(t, func() bool {
 		now := rdb.ZRangeWithScores(t.Context(), at, 0, 0).Val()
 		return len(now) == 1 && now[0].Score > first
-	}, 880*time.Millisecond, 5*time.Millisecond, "before the lease ends")
+	}, 2300*time.Millisecond, 5*time.Millisecond, "before the lease ends")
 	require.Positive(t, failures.Load())
 }
 

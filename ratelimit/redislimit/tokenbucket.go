@@ -21,9 +21,10 @@ var tokenBucketScript = newScript(tokenBucketLua)
 //
 // In any window of length t all instances together admit at most burst + t × rate;
 // with the default burst that is 1.1 times the rate's count in any period. Redis
-// keeps time in microseconds and the time for a token is rounded up to whole ones:
-// the rate is at most one in a microsecond, and at 30000 a second a limiter admits
-// 2 % less. A bad rate or option is refused with [*ratelimit.FieldError]s.
+// keeps time in microseconds, and the time for a token is rounded up to whole ones:
+// the rate is at most one in a microsecond, at 30000 a second a limiter admits 2 %
+// less, and at 600000 no more than 500000.
+// A bad rate or option is refused with [*ratelimit.FieldError]s.
 func NewTokenBucket(rdb redis.UniversalClient, rate ratelimit.Rate, opts ...Option) (*Limiter, error) {
 	o := newOptions("bucket", opts)
 	return newLimiter(rdb, rate, o, tokenBucketScript, func(q ratelimit.Quota) (algorithm, error) {
