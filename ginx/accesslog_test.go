@@ -201,32 +201,32 @@ const secretMark = "internal-detail"
 
 // tree builds a random error tree and returns the *ginx.Error that the edge must
 // find, nil for none: errors.As goes depth first.
-func tree(r *rand.Rand, depth int) (error, *ginx.Error) {
+func tree(r *rand.Rand, depth int) (public *ginx.Error, err error) {
 	kind := r.IntN(6)
 	if depth == 0 {
 		kind = r.IntN(2)
 	}
 	switch kind {
 	case 0:
-		return errors.New(secretMark), nil
+		return nil, errors.New(secretMark)
 	case 1:
 		e := ginx.NewError(r.IntN(999_999), fmt.Sprintf("public %d", r.IntN(100)))
 		e.HTTPStatus = []int{0, 0, 400, 403, 404, 409, 429, 503, 99}[r.IntN(9)]
 		return e, e
 	case 2:
-		inner, _ := tree(r, depth-1)
+		_, inner := tree(r, depth-1)
 		e := ginx.NewError(400_000+r.IntN(99_999), "public outer").WithCause(inner)
 		return e, e
 	case 3:
-		a, ea := tree(r, depth-1)
-		b, eb := tree(r, depth-1)
+		ea, a := tree(r, depth-1)
+		eb, b := tree(r, depth-1)
 		if ea == nil {
 			ea = eb
 		}
-		return errors.Join(a, b), ea
+		return ea, errors.Join(a, b)
 	default:
-		inner, e := tree(r, depth-1)
-		return fmt.Errorf(secretMark+" layer: %w", inner), e
+		e, inner := tree(r, depth-1)
+		return e, fmt.Errorf(secretMark+" layer: %w", inner)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestEachErrorTreeGivesOneLineAndLeaksNothing(t *testing.T) {
 	})
 	r.GET("/things/:id", ginx.Wrap(func(context.Context) (ginx.Result, error) { return ginx.Result{Data: secretMark}, next }))
 	for i := range 1000 {
-		err, want := tree(random, 5)
+		want, err := tree(random, 5)
 		next = err
 		w := get(r, "/things/1")
 		got := parse(t, w)
