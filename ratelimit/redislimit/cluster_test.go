@@ -78,7 +78,7 @@ func TestAClusterOfThreeMastersLimitsAsOneServerDoes(t *testing.T) {
 			require.Equal(t, 50, drain(t, l, subject), "%s, key %.10s", name, subject)
 		}
 	}
-	c := instance(t, rdb, 3, redislimit.WithTTL(300*time.Millisecond))
+	c := instance(t, rdb, 3)
 	for _, subject := range []string{"a", "b", "c"} {
 		for range 3 {
 			ticket, err := c.Acquire(t.Context(), subject)
