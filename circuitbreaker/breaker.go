@@ -225,12 +225,18 @@ func (b *Breaker) SetMode(mode Mode) error {
 	if err := mode.check(); err != nil {
 		return err
 	}
+	b.setMode(func() Mode { return mode })
+	return nil
+}
+
+// setMode asks for the mode under the lock, so that of two that change all breakers
+// of a group, each breaker ends with the one that the group has.
+func (b *Breaker) setMode(mode func() Mode) {
 	b.mu.Lock()
 	defer b.unlock()
 	now := b.machine.set.now()
 	b.machine.tick(now)
-	b.machine.setMode(mode, now)
-	return nil
+	b.machine.setMode(mode(), now)
 }
 
 // Update replaces settings and detectors while the breaker runs; clock, classifier,
@@ -246,16 +252,17 @@ func (b *Breaker) Update(cfg Config, detectors ...detect.Spec) error {
 	if err != nil {
 		return err
 	}
-	b.replace(set)
+	b.replace(func() *settings { return set })
 	return nil
 }
 
-func (b *Breaker) replace(set *settings) {
+// replace asks for the settings under the lock, as setMode does.
+func (b *Breaker) replace(set func() *settings) {
 	b.mu.Lock()
 	defer b.unlock()
-	now := set.now()
+	now := b.machine.set.now()
 	b.machine.tick(now)
-	b.machine.replace(set, now)
+	b.machine.replace(set(), now)
 }
 
 // Run keeps transitions on time that otherwise happen when somebody next calls or

@@ -112,3 +112,15 @@ func TestOnlyTheInjectedClockCounts(t *testing.T) {
 	clock.pass(10 * time.Second)
 	require.Equal(t, circuitbreaker.HalfOpen, b.State())
 }
+
+func TestAClassifierThatPanicsKeepsNoProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(t, circuitbreaker.Config{}, circuitbreaker.WithClassifier(
+			func(context.Context, error) circuitbreaker.Outcome { panic("classifier") }))
+		halfOpen(t, b)
+		require.PanicsWithValue(t, "classifier", func() {
+			_, _ = circuitbreaker.Do(t.Context(), b, func(context.Context) (int, error) { return 0, nil })
+		})
+		require.Zero(t, b.Snapshot().ProbesInFlight)
+	})
+}

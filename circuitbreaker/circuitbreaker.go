@@ -167,8 +167,8 @@ func Do[T any](ctx context.Context, gate Gate, fn func(context.Context) (T, erro
 		}
 	}()
 	result, err := fn(ctx)
-	returned = true
 	ticket.report(ctx, err, hurried)
+	returned = true // the classifier, too
 	return result, err
 }
 

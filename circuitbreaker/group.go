@@ -104,19 +104,20 @@ func (g *Group) Update(cfg Config, detectors ...detect.Spec) error {
 	}
 	g.set.Store(set)
 	for b := range g.all() {
-		b.replace(set)
+		b.replace(g.set.Load)
 	}
 	return nil
 }
 
-// SetMode sets the mode of all breakers, present and future.
+// SetMode sets the mode of all breakers, present and future. Of several changes at a
+// time, by listeners too, the last holds for all of them.
 func (g *Group) SetMode(mode Mode) error {
 	if err := mode.check(); err != nil {
 		return err
 	}
 	g.mode.Store(uint32(mode))
 	for b := range g.all() {
-		_ = b.SetMode(mode) // it has been checked
+		b.setMode(func() Mode { return Mode(g.mode.Load()) })
 	}
 	return nil
 }

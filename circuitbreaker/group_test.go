@@ -1,6 +1,7 @@
 package circuitbreaker_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -203,4 +204,49 @@ func TestReadingsOfABreaker(t *testing.T) {
 			require.InDelta(t, 1, r.Value, 0)
 		}
 	})
+}
+
+// A change that a listener makes while another is under way must not leave one
+// part of the breakers in this mode and the rest, and those to come, in that.
+func TestTheLastModeOfAGroupHoldsForAllItsBreakers(t *testing.T) {
+	var g *circuitbreaker.Group
+	changed := false
+	g = newGroup(t, 20, circuitbreaker.OnTransition(func(circuitbreaker.Transition) {
+		if !changed {
+			changed = true
+			require.NoError(t, g.SetMode(circuitbreaker.ForcedClosed))
+		}
+	}))
+	for i := range 8 {
+		get(t, g, fmt.Sprint(i))
+	}
+	require.NoError(t, g.SetMode(circuitbreaker.ForcedOpen))
+	get(t, g, "new")
+	for s := range g.Snapshots() {
+		require.Equal(t, circuitbreaker.ForcedClosed, s.Mode, s.Key)
+	}
+}
+
+// What a package outside needs for breakers of its own is a constructor each, and
+// one breaker for all methods is what nobody gets by accident.
+func TestEachMethodHasABreakerThatAnyPackageCanBuild(t *testing.T) {
+	g := newGroup(t, 10)
+	call := func(method string, err error) error {
+		_, err = circuitbreaker.Do(t.Context(), get(t, g, method), func(context.Context) (int, error) { return 1, err })
+		return err
+	}
+	for range 3 {
+		require.ErrorIs(t, call("/user/Pay", errDown), errDown)
+	}
+	require.ErrorIs(t, call("/user/Pay", nil), circuitbreaker.ErrOpen)
+	require.NoError(t, call("/user/Get", nil), "another method of the same target")
+
+	single := newBreaker(t, circuitbreaker.Config{})
+	throttle, err := circuitbreaker.NewThrottle(circuitbreaker.ThrottleConfig{Name: "t"})
+	require.NoError(t, err)
+	for _, gate := range []circuitbreaker.Gate{single, throttle, circuitbreaker.Observe(single, "b", nil)} {
+		admitted(t, gate).Done(circuitbreaker.Success)
+	}
+	require.NoError(t, circuitbreaker.NewMarks(single).Allow())
+	require.Zero(t, (&circuitbreaker.OpenError{}).RetryAfter())
 }

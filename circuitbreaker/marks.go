@@ -3,9 +3,10 @@ package circuitbreaker
 import "sync"
 
 // Marks is a gate without tickets, for interceptors that know only these three
-// methods. It keeps the tickets itself and ends the oldest one with each mark, so
-// that outcomes are counted exactly; which call a latency belonged to is a guess
-// when calls overlap. It is safe for concurrent use.
+// methods. It keeps the tickets itself and ends the oldest one with each mark: which
+// call a mark belonged to is a guess when calls overlap. A call that hangs takes the
+// mark of one that began later, and after an outage the answer of a probe may so be
+// lost on it; use tickets where you can. It is safe for concurrent use.
 type Marks struct {
 	gate Gate
 

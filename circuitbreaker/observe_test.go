@@ -109,3 +109,16 @@ func TestABusyObservedBreakerStillReportsEveryCall(t *testing.T) {
 	}
 	require.Len(t, rec.Ended("circuitbreaker", "call"), 500)
 }
+
+// foreign is a gate of another package: it has no tickets of its own.
+type foreign struct{}
+
+func (foreign) Allow() (circuitbreaker.Ticket, error) { return circuitbreaker.Ticket{}, nil }
+
+func TestACallThroughAnotherPackagesGateIsReportedToItsEnd(t *testing.T) {
+	rec := observetest.NewRecorder(t)
+	gate := circuitbreaker.Observe(foreign{}, "other", rec)
+	_, err := circuitbreaker.Do(t.Context(), gate, func(context.Context) (int, error) { return 0, errDown })
+	require.ErrorIs(t, err, errDown)
+	require.Equal(t, observe.Failed, rec.Only("circuitbreaker", "call").Outcome)
+}

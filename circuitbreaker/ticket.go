@@ -58,7 +58,8 @@ func (t *Ticket) Report(ctx context.Context, err error) Outcome {
 
 func (t *Ticket) report(ctx context.Context, err error, hurried bool) Outcome {
 	set := t.settings()
-	if set == nil {
+	if set == nil { // of no gate here; an observer wants to hear all the same
+		t.finish(ending{outcome: Classify(ctx, err), err: err})
 		return Neutral
 	}
 	if err == nil && set.plain && t.gathered() {

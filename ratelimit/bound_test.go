@@ -2,6 +2,7 @@ package ratelimit_test
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -138,4 +139,14 @@ func TestTheWorstCaseIsAsBadAsDocumented(t *testing.T) {
 			require.LessOrEqual(t, int64(best), l.Most(rate.Per))
 		})
 	}
+}
+
+func TestTheBoundOfTheLongestWindowIsNoNegativeNumber(t *testing.T) {
+	for name, local := range locals {
+		l, err := local.make(ratelimit.PerSecond(10))
+		require.NoError(t, err)
+		require.Greater(t, l.Most(math.MaxInt64), l.Most(24*time.Hour), name)
+	}
+	leaky := newLeaky(t, ratelimit.PerSecond(10))
+	require.Greater(t, leaky.Most(math.MaxInt64), leaky.Most(24*time.Hour))
 }

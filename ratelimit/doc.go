@@ -20,7 +20,8 @@
 //	NewStrictWindow    56 bytes        L               for strict limits of any size
 //	NewSlidingWindow   16 bytes        2 L             cheap, kind to honest traffic
 //	NewFixedWindow     16 bytes        2 L             for quotas: so many per period
-//	NewLeakyBucket     40 bytes        L + 1           to space calls evenly; it can wait
+//	NewLeakyBucket     40 bytes        L + 1, and the  to space calls evenly; it can wait
+//	                                   rate of 1 ms
 //
 // [Bucket] is one bucket for a whole process without keys, and [Striped] its form
 // for paths where reading the clock is too dear. Limits on how many calls run at
@@ -31,11 +32,11 @@
 // # Decorators
 //
 // [FailOpen], [FailClosed] and [Share] decide what happens while a limiter's store
-// is away; [Queue] lets requests wait for any limiter; [Observe] reports each decision. Order matters in one place: Observe
-// belongs outside of the failure policy, where it sees what the caller sees.
-// [Multi] checks several limits and charges all of them or none. In a server, the
-// limiter belongs before authentication, so that guessing passwords is limited
-// too.
+// is away; [Queue] lets requests wait for any limiter; [Observe] reports each
+// decision. Order matters in one place: Observe belongs outside of the failure
+// policy, where it sees what the caller sees. [Multi] checks several limits and
+// charges all of them or none. In a server, the limiter belongs before
+// authentication, so that guessing passwords is limited too.
 //
 // # Errors
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -369,4 +370,55 @@ func TestSharesAreBoundedInMemory(t *testing.T) {
 		take(t, f.instances[0], "x"+strconv.Itoa(i), 1)
 	}
 	require.False(t, take(t, f.instances[0], "new", 1).Allowed)
+}
+
+// A share of a slow limit among very many instances must not wrap around into no
+// limit at all.
+func TestSharesOfASlowLimitAmongManyInstancesAdmitNothingExtra(t *testing.T) {
+	yearly := ratelimit.Rate{Count: 1, Per: 366 * 24 * time.Hour}
+	for _, instances := range []int{400, 1 << 55, math.MaxInt} {
+		s := newStore(t, yearly)
+		s.cut.Store(true)
+		l, err := ratelimit.Share(s, instances)
+		require.NoError(t, err)
+		for range 5 {
+			d := take(t, l, "k", 1)
+			require.False(t, d.Allowed, instances)
+			require.Positive(t, d.RetryAfter, instances)
+		}
+	}
+}
+
+func TestInstancesAreCountedWithoutALock(t *testing.T) {
+	s := newStore(t, ratelimit.PerSecond(10))
+	var l ratelimit.Limiter
+	var inside atomic.Bool
+	counted := ratelimit.WithInstances(func() int {
+		if l != nil && inside.CompareAndSwap(false, true) {
+			_, _ = l.Take(context.Background(), "k", 1)
+			inside.Store(false)
+		}
+		return 2
+	})
+	c := new(manual)
+	l, err := ratelimit.Share(s, 2, counted, ratelimit.WithClock(c.read))
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.cut.Store(true)
+		for range 5 {
+			_, _ = l.Take(context.Background(), "k", 1)
+		}
+		s.cut.Store(false)
+		for range 20 {
+			c.advance(300 * time.Millisecond)
+			_, _ = l.Take(context.Background(), "k", 3)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the function that counts instances was called under a lock")
+	}
 }

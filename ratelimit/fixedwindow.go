@@ -42,7 +42,7 @@ func twoWindows(limit, window, t int64) int64 {
 	if t <= 0 {
 		return 0
 	}
-	return limit * ((t+window-2)/window + 1)
+	return limit * ((min(t, maxTime)+window-2)/window + 1)
 }
 
 func (f fixed) take(s *fixedState, now, cost int64) Decision {

@@ -82,6 +82,9 @@ func (g *gcra) denied(tat, next, now int64) Decision {
 	}
 }
 
+// lasting is how long cost takes to refill, at most longest.
+func (g *gcra) lasting(cost int64) int64 { return min(cost, longest/g.spacing) * g.spacing }
+
 // whole returns how many tokens a time is worth: t / spacing. Multiplying by the
 // inverse is several times as fast as dividing, and at most one too high.
 func (g *gcra) whole(t int64) int64 {

@@ -124,7 +124,7 @@ func (g gcra) admit(l *leak, now, cost int64) Decision {
 	free := l.tat <= now && l.first == nil
 	switch d.Allowed = free || cost == 0; {
 	case !d.Allowed:
-		d.RetryAfter = time.Duration(max(l.tat, now) + l.cost*g.spacing - now)
+		d.RetryAfter = time.Duration(max(l.tat, now) + g.lasting(l.cost) - now)
 	case cost > 0:
 		l.tat = now + cost*g.spacing
 		free = false
@@ -132,7 +132,7 @@ func (g gcra) admit(l *leak, now, cost int64) Decision {
 	if free {
 		d.Remaining = d.Limit
 	}
-	d.ResetAfter = time.Duration(max(l.tat+l.cost*g.spacing-now, 0))
+	d.ResetAfter = time.Duration(max(l.tat+g.lasting(l.cost)-now, 0))
 	return d
 }
 
@@ -144,7 +144,9 @@ func (b *LeakyBucket) Quota() Quota {
 	return b.shards[shard.Index].q
 }
 
-// Retune implements [Retuner]. Who waits, waits for the new rate from then on.
+// Retune implements [Retuner]. Who waits, waits for the new rate from then on, also
+// when that is longer than [WithMaxWait], which is about the time to be expected at
+// the begin of a wait.
 func (b *LeakyBucket) Retune(q Quota) error {
 	g, err := newLeak(q)
 	if err != nil {
@@ -156,10 +158,11 @@ func (b *LeakyBucket) Retune(q Quota) error {
 		shard.Lock()
 		now := b.clock.read()
 		for l := range shard.Values() {
-			// What is left of the current spacing shrinks or grows with it.
+			// What is left of the current spacing shrinks or grows with it, to no
+			// more than the largest cost there is now.
 			if l.tat > now {
 				left := float64(l.tat-now) / float64(b.shards[shard.Index].spacing) * float64(g.spacing)
-				l.tat = now + int64(math.Ceil(left))
+				l.tat = now + min(int64(math.Ceil(min(left, float64(longest)))), g.q.Rate.Count*g.spacing)
 			}
 			l.first.signal()
 		}
@@ -178,7 +181,7 @@ func (b *LeakyBucket) Most(window time.Duration) int64 {
 	shard := b.table.Shard(0)
 	shard.Lock()
 	defer shard.Unlock()
-	return 1 + (int64(window)-1+slack)/b.shards[shard.Index].spacing
+	return 1 + (min(int64(window), maxTime)-1+slack)/b.shards[shard.Index].spacing
 }
 
 // Snapshot returns the limiter's state.

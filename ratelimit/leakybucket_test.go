@@ -237,3 +237,35 @@ func TestTheQueueKeepsItsBoundInAStorm(t *testing.T) {
 		}
 	})
 }
+
+func TestALeakyBucketRetunedToAVerySlowRateStillLimits(t *testing.T) {
+	c := new(manual)
+	l := newLeaky(t, ratelimit.PerSecond(1e9), ratelimit.WithClock(c.read))
+	require.True(t, take(t, l, "k", 1e9).Allowed)
+	yearly := ratelimit.Rate{Count: 1, Per: 366 * 24 * time.Hour}
+	require.NoError(t, l.Retune(ratelimit.Quota{Rate: yearly}))
+	d := take(t, l, "k", 1)
+	require.False(t, d.Allowed)
+	require.Equal(t, yearly.Per, d.RetryAfter, "cut down to what the new limit knows")
+}
+
+// Costs that were queued under a quick rate must not wrap around under a slow one.
+func TestWaitersOfAQuickRateDoNotOverflowASlowOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLeaky(t, ratelimit.PerSecond(1e9), ratelimit.WithMaxWait(time.Hour))
+		require.True(t, take(t, l, "k", 1e9).Allowed)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() { _, _ = l.Wait(ctx, "k", 1e9) })
+		}
+		synctest.Wait()
+		require.NoError(t, l.Retune(ratelimit.Quota{Rate: ratelimit.Rate{Count: 1, Per: 366 * 24 * time.Hour}}))
+		d := take(t, l, "k", 1)
+		require.False(t, d.Allowed)
+		require.Greater(t, d.RetryAfter, 24*time.Hour)
+		require.Positive(t, d.ResetAfter)
+		cancel()
+		wg.Wait()
+	})
+}

@@ -83,10 +83,10 @@ func (b *LeakyBucket) advance(shard *keyed.Shard[leak], hash uint64, w *waiting)
 		return time.Duration(l.tat - now), Decision{}
 	}
 	l.remove(w)
-	l.tat = max(l.tat, w.arrived, now-slack) + w.cost*g.spacing
+	l.tat = max(l.tat, w.arrived, now-slack) + min(w.cost, g.q.Rate.Count)*g.spacing // the rate may have been lowered
 	return 0, Decision{
 		Allowed: true, Limit: g.q.Rate.Count,
-		ResetAfter: time.Duration(max(l.tat+l.cost*g.spacing-now, 0)),
+		ResetAfter: time.Duration(max(l.tat+g.lasting(l.cost)-now, 0)),
 	}
 }
 

@@ -52,7 +52,7 @@ func (q *Queue) Take(ctx context.Context, key string, cost int64) (Decision, err
 	if err != nil {
 		return Decision{}, err
 	}
-	d.Allowed, d.Remaining, d.RetryAfter = false, 0, max(d.ResetAfter, time.Millisecond)
+	d.Allowed, d.Remaining, d.RetryAfter = false, 0, max(d.ResetAfter, least)
 	return d, nil
 }
 
@@ -88,6 +88,10 @@ func (q *Queue) Wait(ctx context.Context, key string, cost int64) (Decision, err
 	return q.wait(ctx, p, end, key, cost)
 }
 
+// least is the shortest pause between two questions, for limiters that do not say
+// when to come back.
+const least = time.Millisecond
+
 // wait asks the limiter whenever p is the first place, until end.
 func (q *Queue) wait(ctx context.Context, p *place, end time.Time, key string, cost int64) (Decision, error) {
 	timer := time.NewTimer(time.Until(end))
@@ -97,10 +101,10 @@ func (q *Queue) wait(ctx context.Context, p *place, end time.Time, key string, c
 		pause := time.Until(end) // who is not the first has nothing to do before
 		if first {
 			d, err := q.next.Take(ctx, key, cost)
-			if err != nil || d.Allowed || time.Until(end) < d.RetryAfter {
+			pause = max(d.RetryAfter, least)
+			if err != nil || d.Allowed || time.Until(end) < pause {
 				return d, err
 			}
-			pause = d.RetryAfter
 		}
 		timer.Reset(pause)
 		select {

@@ -181,3 +181,23 @@ func ExampleNewQueue() {
 	fmt.Println("the third went after 20 ms:", time.Since(start) > 19*time.Millisecond)
 	// Output: the third went after 20 ms: true
 }
+
+type limiterFunc func() (ratelimit.Decision, error)
+
+func (f limiterFunc) Take(context.Context, string, int64) (ratelimit.Decision, error) { return f() }
+
+// A limiter that cannot tell when to come back must not be asked without a pause.
+func TestAQueueDoesNotSpinOnADenialWithoutATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		q := newQueue(t, limiterFunc(func() (ratelimit.Decision, error) {
+			if asked++; asked > 2000 {
+				return ratelimit.Decision{}, errStore
+			}
+			return ratelimit.Decision{}, nil
+		}))
+		d, err := q.Wait(t.Context(), "k", 1)
+		require.NoError(t, err)
+		require.False(t, d.Allowed)
+	})
+}

@@ -38,8 +38,12 @@ type Quota struct {
 	Burst int64
 }
 
-// maxPer bounds periods so that no sum of times overflows.
-const maxPer = 366 * 24 * time.Hour
+// maxPer bounds periods, and longest what they are multiplied to, so that no sum of
+// times overflows.
+const (
+	maxPer  = 366 * 24 * time.Hour
+	longest = int64(10 * maxPer)
+)
 
 // Validate returns nil, or one [*FieldError] for each violation, joined.
 func (q Quota) Validate() error {
@@ -55,7 +59,7 @@ func (q Quota) Validate() error {
 	if q.Burst < 0 || q.Burst > math.MaxUint32 {
 		errs = append(errs, &FieldError{"burst", q.Burst, "must be from 0 (the default) to 4294967295"})
 	}
-	if len(errs) == 0 && q.Burst > 0 && q.Burst > int64(10*maxPer)/q.Rate.spacing() {
+	if len(errs) == 0 && q.Burst > 0 && q.Burst > longest/q.Rate.spacing() {
 		errs = append(errs, &FieldError{"burst", q.Burst, "must not take more than ten years to refill"})
 	}
 	return errors.Join(errs...)

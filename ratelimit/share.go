@@ -98,8 +98,16 @@ type share struct {
 
 func idleShare(_ int, s *share) int64 { return max(s.tat, s.seen+fresh) }
 
-// part returns this instance's limit, and by what it divides the whole.
-func (s *shares) part() (gcra, int64) {
+// part is an instance's limit: the n-th part of a whole.
+type part struct {
+	gcra
+	n     int64
+	whole int64 // its burst
+}
+
+// part returns this instance's. It calls functions of the caller's, so no lock may
+// be held.
+func (s *shares) part() part {
 	n := s.fixed
 	if s.counted != nil {
 		if c := int64(s.counted()); c > 0 {
@@ -107,8 +115,9 @@ func (s *shares) part() (gcra, int64) {
 		}
 	}
 	q := s.quota().bucket()
-	q.Burst = max(q.Burst/n, 1)
-	return tokens(q, q.Rate.spacing()*n), n
+	whole, spacing := q.Burst, q.Rate.spacing()
+	q.Burst = max(whole/n, 1)
+	return part{tokens(q, spacing*min(n, longest/spacing)), n, whole}
 }
 
 func (s *shares) cutOff() {
@@ -118,10 +127,10 @@ func (s *shares) cutOff() {
 }
 
 func (s *shares) instead(key string, cost int64) (Decision, error) {
-	if most := s.quota().bucket().Burst; cost > most {
-		return Decision{}, &CostError{Cost: cost, Most: most}
+	g := s.part()
+	if cost > g.whole {
+		return Decision{}, &CostError{Cost: cost, Most: g.whole}
 	}
-	g, n := s.part()
 	now, hash := s.clock.read(), s.table.Hash(key)
 	shard := s.table.Shard(hash)
 	shard.Lock()
@@ -133,7 +142,7 @@ func (s *shares) instead(key string, cost int64) (Decision, error) {
 	if !state.away {
 		level := int64(0)
 		if state.remained > 0 && now-state.seen <= fresh {
-			level = min(state.remained/n, g.q.Burst)
+			level = min(state.remained/g.n, g.q.Burst)
 		}
 		// A share that is still in force from the last time is not filled up.
 		tat := max(state.tat, now+(g.q.Burst-level)*g.spacing)
@@ -150,7 +159,7 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 	if cost <= 0 || s.away.Load() || now >= s.until.Load() || cost > s.quota().bucket().Burst {
 		return s.settle(q, key, now), nil
 	}
-	g, _ := s.part()
+	g := s.part()
 	hash := s.table.Hash(key)
 	shard := s.table.Shard(hash)
 	shard.Lock()
@@ -159,7 +168,7 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 	if state == nil {
 		return q, &Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per, Degraded: true}
 	}
-	q = s.settled(q, state, g, now)
+	q = g.settled(q, state, now)
 	if d := g.take(&state.tat, now, cost); !d.Allowed {
 		d.Degraded = true
 		return q, &d
@@ -170,26 +179,35 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 
 // settle adds to q's charge what was spent here.
 func (s *shares) settle(q question, key string, now int64) question {
-	if q.cost <= 0 {
+	hash := s.table.Hash(key)
+	if q.cost <= 0 || !s.indebted(hash) {
 		return q
 	}
-	hash := s.table.Hash(key)
+	g := s.part()
 	shard := s.table.Shard(hash)
 	shard.Lock()
 	defer shard.Unlock()
-	if state := shard.Find(hash); state != nil && state.away {
-		g, _ := s.part()
-		return s.settled(q, state, g, now)
+	if state := shard.Find(hash); state != nil {
+		return g.settled(q, state, now)
 	}
 	return q
 }
 
-func (s *shares) settled(q question, state *share, g gcra, now int64) question {
+// indebted tells whether the key was decided about here.
+func (s *shares) indebted(hash uint64) bool {
+	shard := s.table.Shard(hash)
+	shard.Lock()
+	defer shard.Unlock()
+	state := shard.Find(hash)
+	return state != nil && state.away
+}
+
+func (g *part) settled(q question, state *share, now int64) question {
 	if !state.away {
 		return q
 	}
 	missing := max(state.tat-now, 0) / g.spacing
-	q.charge = max(min(q.cost+missing, s.quota().bucket().Burst), q.cost)
+	q.charge = max(min(q.cost+missing, g.whole), q.cost)
 	q.settles = true
 	return q
 }
@@ -202,6 +220,10 @@ func (s *shares) answered(key string, asked question, d Decision) {
 	if asked.cost <= 0 {
 		return
 	}
+	var g part
+	if asked.reserved && !d.Allowed {
+		g = s.part()
+	}
 	hash := s.table.Hash(key)
 	shard := s.table.Shard(hash)
 	shard.Lock()
@@ -211,7 +233,6 @@ func (s *shares) answered(key string, asked question, d Decision) {
 		return // it will begin empty
 	}
 	if asked.reserved && !d.Allowed {
-		g, _ := s.part()
 		state.tat -= min(asked.cost*g.spacing, max(state.tat-now, 0))
 	}
 	if state.away && (!asked.settles || !d.Allowed && state.tat > now) {

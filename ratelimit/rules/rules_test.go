@@ -376,3 +376,22 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, written, rewritten)
 	})
 }
+
+func TestAFactoryWithoutALimiterIsRefused(t *testing.T) {
+	_, err := rules.New([]rules.Rule{{Name: "a", Rate: ratelimit.PerSecond(1)}},
+		rules.WithFactory(func(rules.Rule) (ratelimit.Limiter, error) { return nil, nil }))
+	require.ErrorContains(t, err, `rule "a"`)
+}
+
+func TestRulesThatWereReadMayBeChangedFreely(t *testing.T) {
+	s := newSet(t, []rules.Rule{{Name: "a", Per: []rules.Field{rules.User}, Rate: ratelimit.PerSecond(1)}})
+	read, _ := s.Rules()
+	read[0].Per[0] = rules.Tenant
+	again, _ := s.Rules()
+	require.Equal(t, []rules.Field{rules.User}, again[0].Per)
+}
+
+func TestANegativeCostIsInvalidWithoutARuleToo(t *testing.T) {
+	_, err := newSet(t, nil).Decide(t.Context(), rules.Subject{User: "u"}, -1)
+	require.ErrorIs(t, err, ratelimit.ErrRequest)
+}

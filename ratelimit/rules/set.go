@@ -115,14 +115,17 @@ func (s *Set) Decide(ctx context.Context, subject Subject, cost int64) (ratelimi
 			}
 		}
 	}
-	return unlimited(""), nil
+	return unlimited("", cost)
 }
 
 // plain is the address without what could keep it out of its network.
 func plain(ip netip.Addr) netip.Addr { return ip.Unmap().WithZone("") }
 
-func unlimited(rule string) ratelimit.Decision {
-	return ratelimit.Decision{Allowed: true, Limit: ratelimit.Unlimited, Remaining: ratelimit.Unlimited, Rule: rule}
+func unlimited(rule string, cost int64) (ratelimit.Decision, error) {
+	if cost < 0 {
+		return ratelimit.Decision{}, &ratelimit.CostError{Cost: cost, Most: ratelimit.Unlimited}
+	}
+	return ratelimit.Decision{Allowed: true, Limit: ratelimit.Unlimited, Remaining: ratelimit.Unlimited, Rule: rule}, nil
 }
 
 // blockedFor is the RetryAfter under a rule that blocks: nobody knows better.
@@ -130,10 +133,10 @@ const blockedFor = time.Hour
 
 func (e *entry) decide(ctx context.Context, subject Subject, cost int64) (ratelimit.Decision, error) {
 	switch {
-	case cost < 0 && e.limiter == nil:
-		return ratelimit.Decision{}, &ratelimit.CostError{Cost: cost, Most: ratelimit.Unlimited}
 	case e.Unlimited:
-		return unlimited(e.Name), nil
+		return unlimited(e.Name, cost)
+	case e.Blocked && cost < 0:
+		return ratelimit.Decision{}, &ratelimit.CostError{Cost: cost, Most: ratelimit.Unlimited}
 	case e.Blocked:
 		return ratelimit.Decision{RetryAfter: blockedFor, Rule: e.Name}, nil
 	}
@@ -147,7 +150,11 @@ func (e *entry) decide(ctx context.Context, subject Subject, cost int64) (rateli
 // Rules returns the rules in force, as they were given, and their version.
 func (s *Set) Rules() ([]Rule, uint64) {
 	c := s.rules.Load()
-	return slices.Clone(c.listed), c.version
+	rules := slices.Clone(c.listed)
+	for i := range rules {
+		rules[i].Per = slices.Clone(rules[i].Per)
+	}
+	return rules, c.version
 }
 
 // Replace puts other rules in force. A rule that has the same name and Per as
@@ -218,6 +225,9 @@ func (s *Set) limiter(r Rule, old *compiled) (ratelimit.Limiter, []change, error
 		}
 	}
 	limiter, err := s.build(r)
+	if err == nil && limiter == nil {
+		err = errors.New("the factory returned no limiter")
+	}
 	return limiter, nil, err
 }
 
