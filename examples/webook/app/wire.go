@@ -32,7 +32,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 		return err
 	}
 	build := console.ReadBuild()
-	traces, spans, err := ioc.Tracing(ctx, &a.closers, cfg.Trace, build.Version)
+	traces, spans, err := ioc.Tracing(ctx, &a.closers, cfg.Trace, build.Version, a.log)
 	if err != nil {
 		return err
 	}

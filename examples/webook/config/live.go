@@ -48,6 +48,9 @@ func (l *Live) Watch(ctx context.Context, path string, log logger.Logger, change
 		return fmt.Errorf("config: watch %s: %w", path, err)
 	}
 	seen := read(path)
+	if next, err := Load(path); err != nil || waiting(*l.Get(), l.merge(next)) != "none" {
+		l.reload(path, log, changed) // it changed since the start
+	}
 	last, armed := seen, false
 	look := time.NewTimer(settle)
 	look.Stop()
@@ -94,12 +97,21 @@ func (l *Live) reload(path string, log logger.Logger, changed func(Config)) {
 		log.Error("configuration refused, the old one stays", logger.Err(err))
 		return
 	}
-	old := *l.Get()
-	merged := old
-	merged.Users, merged.Log.Level = next.Users, next.Log.Level
-	merged.Users.BcryptCost = old.Users.BcryptCost
+	merged := l.merge(next)
 	l.current.Store(&merged)
 	changed(merged)
+	if next.Data == "" {
+		next.Data = merged.Data // from the command line: no file says otherwise
+	}
 	log.Info("configuration taken over", logger.String("file", path),
 		logger.String("waits_for_restart", waiting(merged, next)))
+}
+
+// merge returns what is in force with the live keys of next.
+func (l *Live) merge(next Config) Config {
+	merged := *l.Get()
+	cost := merged.Users.BcryptCost
+	merged.Users, merged.Log.Level = next.Users, next.Log.Level
+	merged.Users.BcryptCost = cost
+	return merged
 }

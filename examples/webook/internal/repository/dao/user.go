@@ -38,12 +38,18 @@ type Users struct {
 // TranslateError and migrated with [Migrate].
 func NewUsers(db *gorm.DB) *Users { return &Users{db: db} }
 
-// Migrate creates or extends the tables.
-func Migrate(ctx context.Context, db *gorm.DB) error {
-	if err := db.WithContext(ctx).AutoMigrate(&User{}); err != nil {
-		return fmt.Errorf("dao: migrate: %w", err)
+// migrateTries is one more than there are things to create, a table and two indexes:
+// of instances that start together each may lose the race for every one.
+const migrateTries = 4
+
+// Migrate creates or extends the tables. Several instances may do so at once.
+func Migrate(ctx context.Context, db *gorm.DB) (err error) {
+	for range migrateTries {
+		if err = db.WithContext(ctx).AutoMigrate(&User{}); err == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("dao: migrate: %w", err)
 }
 
 // Insert adds u and returns its id. The unique index decides who was first: the

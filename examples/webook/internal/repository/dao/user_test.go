@@ -111,3 +111,16 @@ func TestAnEditReplacesTheProfileAndNothingElse(t *testing.T) {
 		require.False(t, got.Birthday.Valid)
 	})
 }
+
+// Replicas that are rolled out together find the same empty database.
+func TestManyMayMigrateAtOnce(t *testing.T) {
+	db := testenv.SQL(t)
+	const replicas = 6
+	errs := make(chan error, replicas)
+	for range replicas {
+		go func() { errs <- dao.Migrate(context.WithoutCancel(t.Context()), db) }()
+	}
+	for range replicas {
+		require.NoError(t, <-errs)
+	}
+}
