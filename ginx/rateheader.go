@@ -52,10 +52,15 @@ type rateHeader struct {
 
 // policy is a RateLimit-Policy member as it was last written.
 type policy struct {
-	name          string
-	quota, window int64
-	quoted, text  string
+	name         string
+	limit        int64
+	quoted, text string
+	read         time.Time // when the limiter was asked for its rate
 }
+
+// rereadAfter is how long a rate is taken for known: asking may cost more than
+// deciding.
+const rereadAfter = time.Second
 
 // wait is what Retry-After says about a denial.
 func (h *rateHeader) wait(d ratelimit.Decision) time.Duration {
@@ -97,23 +102,24 @@ func (h *rateHeader) write(header http.Header, d ratelimit.Decision, wait time.D
 // policy returns the member for RateLimit-Policy: the rate where it is known in whole
 // seconds, the only ones there are in the draft, else what can be taken at once.
 func (h *rateHeader) policy(name string, limit int64) *policy {
-	next := policy{name: name, quota: limit}
-	if h.tuned != nil {
-		if rate := h.tuned.Quota().Rate; rate.Per > 0 && rate.Per%time.Second == 0 {
-			next.quota, next.window = rate.Count, int64(rate.Per/time.Second)
-		}
-	}
-	next.quota = min(max(next.quota, 0), maxInteger)
-	if had := h.last.Load(); had != nil && had.name == name && had.quota == next.quota && had.window == next.window {
+	had := h.last.Load()
+	if had != nil && had.name == name && had.limit == limit && (h.tuned == nil || time.Since(had.read) < rereadAfter) {
 		return had
 	}
-	next.quoted = quote(name)
-	next.text = next.quoted + ";q=" + strconv.FormatInt(next.quota, 10)
-	if next.window > 0 {
-		next.text += ";w=" + strconv.FormatInt(next.window, 10)
+	next := &policy{name: name, limit: limit, quoted: quote(name)}
+	quota, window := limit, int64(0)
+	if h.tuned != nil {
+		next.read = time.Now()
+		if rate := h.tuned.Quota().Rate; rate.Per > 0 && rate.Per%time.Second == 0 {
+			quota, window = rate.Count, int64(rate.Per/time.Second)
+		}
 	}
-	h.last.Store(&next)
-	return &next
+	next.text = next.quoted + ";q=" + strconv.FormatInt(min(max(quota, 0), maxInteger), 10)
+	if window > 0 {
+		next.text += ";w=" + strconv.FormatInt(window, 10)
+	}
+	h.last.Store(next)
+	return next
 }
 
 // maxInteger is the largest one of RFC 9651.

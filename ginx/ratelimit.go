@@ -2,6 +2,7 @@ package ginx
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/bulwark-go/bulwark/ratelimit"
 	"github.com/bulwark-go/bulwark/ratelimit/rules"
@@ -18,9 +19,10 @@ import (
 // Every answer tells the client how it stands, by the RateLimit and RateLimit-Policy
 // headers of draft-ietf-httpapi-ratelimit-headers, and a refusal when to come back,
 // by Retry-After: whole seconds, never too few. With a limiter that is a
-// [ratelimit.Retuner] the policy tells the rate, with another what can be taken at
-// once. Where a failure policy has decided there is nothing to tell, and what it
-// denies is answered with 503: the client did nothing wrong.
+// [ratelimit.Retuner] the policy tells the rate, at most a second late when it changes,
+// with another what can be taken at once. While a failure policy decides there is
+// nothing to tell, and what [ratelimit.FailClosed] denies then is answered with 503,
+// for the client did nothing wrong; who is over its [ratelimit.Share] gets 429.
 //
 // A limiter that fails lets requests pass; see [WithFailClosed]. A nil limiter or
 // key is a mistake: every request is answered with 500, and the log says why.
@@ -66,13 +68,16 @@ func (g *guard) decided(c *gin.Context, d ratelimit.Decision, err error) {
 		g.failed(c, err)
 		return
 	}
-	wait := g.header.wait(d)
+	var wait time.Duration
+	if !d.Allowed {
+		wait = g.header.wait(d)
+	}
 	g.header.write(c.Writer.Header(), d, wait)
 	if d.Allowed {
 		return
 	}
 	limited := &ratelimit.LimitedError{Decision: d}
-	if d.Degraded {
+	if d.Degraded && d.Limit == 0 { // denied without being counted
 		g.refuse(c, http.StatusServiceUnavailable, "service unavailable", limited, wait)
 		return
 	}

@@ -190,6 +190,10 @@ func TestFailurePoliciesOfTheLimiterShowAsTheyDecided(t *testing.T) {
 	w = get(r, "/")
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Empty(t, w.Header().Values("RateLimit"))
+
+	over := says{d: ratelimit.Decision{Degraded: true, Limit: 3, RetryAfter: time.Second}}
+	r = newLimited(t, ginx.RateLimit(over, ginx.ByIP()))
+	require.Equal(t, http.StatusTooManyRequests, get(r, "/").Code, "over its share")
 }
 
 func TestSkippedRequestsAreNotCounted(t *testing.T) {

@@ -9,11 +9,17 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/logger"
 	"github.com/bulwark-go/bulwark/observe"
+	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/ratelimit/concurrency"
+	"github.com/bulwark-go/bulwark/ratelimit/rules"
 	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
 )
 
 type request struct {
@@ -155,6 +161,37 @@ func BenchmarkMiddleware(b *testing.B) {
 		{"observe", []gin.HandlerFunc{ginx.Observe(watcher{})}},
 		{"observe-nop", []gin.HandlerFunc{ginx.Observe(observe.Nop())}},
 		{"recovery", []gin.HandlerFunc{ginx.Recovery()}},
+	} {
+		b.Run(m.name, func(b *testing.B) { run(b, engine(append(m.h, answer)...)) })
+	}
+}
+
+// BenchmarkGuards measures what asking a limiter or breaker adds to a request, the
+// limiter's own work included, and what a refusal costs.
+func BenchmarkGuards(b *testing.B) {
+	answer := func(c *gin.Context) { c.Status(http.StatusNoContent) }
+	wide, err := ratelimit.NewTokenBucket(ratelimit.Rate{Count: 1e9, Per: time.Second})
+	require.NoError(b, err)
+	shut, err := rules.New([]rules.Rule{{Name: "all", Blocked: true}})
+	require.NoError(b, err)
+	running, err := concurrency.New(100)
+	require.NoError(b, err)
+	breaker, err := circuitbreaker.New(circuitbreaker.Config{Name: "b"})
+	require.NoError(b, err)
+	group, err := circuitbreaker.NewGroup(100, circuitbreaker.Config{Name: "g"})
+	require.NoError(b, err)
+	for _, m := range []struct {
+		name string
+		h    []gin.HandlerFunc
+	}{
+		{"bare", nil},
+		{"key-by-ip", []gin.HandlerFunc{func(c *gin.Context) { ginx.ByIP()(c) }}},
+		{"rate-limit-by-ip", []gin.HandlerFunc{ginx.RateLimit(wide, ginx.ByIP())}},
+		{"rate-limit-by-route-without-headers", []gin.HandlerFunc{ginx.RateLimit(wide, ginx.ByRoute(), ginx.WithoutRateHeaders())}},
+		{"rate-limit-refusal", []gin.HandlerFunc{ginx.RateLimitRules(shut, ginx.SubjectOf)}},
+		{"concurrency-by-route", []gin.HandlerFunc{ginx.Concurrency(running, ginx.ByRoute())}},
+		{"breaker", []gin.HandlerFunc{ginx.Breaker(breaker)}},
+		{"breaker-per-route", []gin.HandlerFunc{ginx.BreakerPerRoute(group)}},
 	} {
 		b.Run(m.name, func(b *testing.B) { run(b, engine(append(m.h, answer)...)) })
 	}
