@@ -18,6 +18,8 @@
 //	claims missing                               401   4
 //	context.DeadlineExceeded                     504   5
 //	the client went away                         499   4
+//	over a limit                                 429   4
+//	too busy, or a breaker is open               503   5
 //	anything else                                500   5
 //
 // A code is 0 for success only. The text of an error that is not an *Error goes
@@ -26,7 +28,8 @@
 // # The order of middleware
 //
 // Outermost first: tracing (otelgin), [AccessLog], [Observe], [Recovery], CORS,
-// [BodyLimit], [Timeout], login, handlers. Any other order works as well, and so
+// [RateLimit] by address, [BodyLimit], [Timeout], login, [RateLimit] by user,
+// [Concurrency], [Breaker], handlers. Any other order works as well, and so
 // do wrappers without any middleware. For traces use otelgin's Middleware: the
 // wrappers hand its span to the handlers through the context, and the log line
 // carries its ids when the logger has a trace function.
