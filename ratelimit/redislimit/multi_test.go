@@ -57,7 +57,7 @@ func TestARefusedDecisionChargesNoLimit(t *testing.T) {
 func TestMultiAgreesWithItsModels(t *testing.T) {
 	rdb := testenv.Redis(t)
 	random := rand.New(rand.NewPCG(3, 4))
-	for range testenv.Scale(20, 20_000) {
+	for range testenv.Scale(20, 4_000) {
 		require.NoError(t, rdb.FlushDB(t.Context()).Err())
 		c := newClock(t, rdb, 1)
 		start := c.now.Load()
