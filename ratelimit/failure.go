@@ -45,7 +45,8 @@ func WithOnFailure(f func(context.Context, error)) Option {
 // [WithOnFailure] and [WithClock]; a bad one is refused with [*FieldError]s.
 //
 // Like all failure policies it passes on the errors that wrap [ErrRequest], and
-// those of a caller that gave up: neither says anything about the store.
+// those of a caller that gave up. Neither says anything about the store, except
+// that it left a deadline unanswered which gave it half of the budget or more.
 func FailOpen(next Limiter, opts ...Option) (Limiter, error) {
 	return newPolicy(next, newOptions(opts), func(*clock) fallback { return failOpen{} })
 }
@@ -138,6 +139,7 @@ func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, f
 	}
 	verdict := errAbrupt
 	defer func() { done(verdict) }() // also when next panics
+	fair := p.fair(ctx)
 	limited, cancel := context.WithTimeout(ctx, p.budget)
 	defer cancel()
 	d, err = p.next.Take(limited, key, cost)
@@ -145,13 +147,22 @@ func (p *policy) ask(ctx context.Context, key string, cost int64) (d Decision, f
 	case err == nil, errors.Is(err, ErrRequest):
 		verdict = nil
 		return d, false, err
+	case fair && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		verdict = err // or callers in a hurry would wait for a store that hangs, again and again
+		return Decision{}, false, err
 	case ctx.Err() != nil:
-		verdict = context.Canceled // the caller's end, or its deadline, not ours
+		verdict = context.Canceled // the caller's end
 		return Decision{}, false, err
 	default:
 		verdict = err
 		return Decision{}, true, err
 	}
+}
+
+// fair tells whether missing the deadline of ctx would tell something of the store.
+func (p *policy) fair(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) >= p.budget/2
 }
 
 // errAbrupt is the guard's verdict on a limiter that panicked.
