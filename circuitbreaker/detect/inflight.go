@@ -18,8 +18,8 @@ const (
 // for age or longer. It notices a target that stopped answering after one age,
 // where every other detector waits for the first timeout. The alarm is late by at
 // most age/32; a call that has not ended after four ages is forgotten.
-// A breaker so busy that it times one call in sixteen tells only of those: each of
-// calls then stands for sixteen.
+// A breaker so busy that it times one call in sixteen tells only of those, so that
+// calls then means sixteen times as many.
 func InFlightAge(age time.Duration, calls int) Spec {
 	return specFunc(func() (Detector, error) {
 		var c checks
