@@ -61,6 +61,7 @@ func TestABadConfigurationIsOneLineThatNamesEachKey(t *testing.T) {
 			[]string{"http.addr: \"nowhere\"", "users.cacheFailure: \"maybe\"", "users.cachePassMax: 0", "log.level: \"loud\""},
 		},
 		"origin that is no URL":   {"http:\n  origins: [localhost]\n", []string{"http.origins[0]"}},
+		"origin with a path":      {"http:\n  origins: ['http://localhost:3000/']\n", []string{"http.origins[0]", "no path"}},
 		"driver without dsn":      {"db:\n  driver: mysql\n", []string{"db.dsn"}},
 		"dsn without driver":      {"db:\n  dsn: file\n", []string{"db.driver"}},
 		"unknown driver":          {"db:\n  driver: oracle\n  dsn: x\n", []string{"db.driver: \"oracle\""}},

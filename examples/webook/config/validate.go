@@ -46,7 +46,7 @@ func (h HTTP) validate(p *problems) {
 	p.between("http.shutdown", h.Shutdown, 10*time.Millisecond, 10*time.Minute)
 	p.check(h.BodyLimit >= 1024, "http.bodyLimit", h.BodyLimit, "must be 1024 bytes or more")
 	for i, origin := range h.Origins {
-		p.url(fmt.Sprintf("http.origins[%d]", i), origin)
+		p.origin(fmt.Sprintf("http.origins[%d]", i), origin)
 	}
 }
 
@@ -112,6 +112,16 @@ func (p *problems) url(key, value string) {
 	u, err := url.Parse(value)
 	ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 	p.check(ok, key, fmt.Sprintf("%q", value), "must be an http or https URL")
+}
+
+// origin checks a URL as browsers send it: they never add even a slash.
+func (p *problems) origin(key, value string) {
+	before := len(*p)
+	p.url(key, value)
+	if len(*p) == before {
+		_, rest, _ := strings.Cut(value, "://")
+		p.check(!strings.ContainsAny(rest, "/?#@"), key, fmt.Sprintf("%q", value), "must be scheme://host:port with no path, not even a slash")
+	}
 }
 
 func (p *problems) key(name string, value logger.Secret) {
