@@ -52,7 +52,7 @@ func (f fixed) take(s *fixedState, now, cost int64) Decision {
 	}
 	d := Decision{Limit: f.limit}
 	end := time.Duration(start + f.window - now)
-	if d.Allowed = count+cost <= f.limit; !d.Allowed {
+	if d.Allowed = fits(count, cost, f.limit); !d.Allowed {
 		d.RetryAfter = end
 	} else if cost > 0 {
 		count += cost

@@ -30,7 +30,8 @@ var (
 type store interface {
 	take(key string, cost int64) (Decision, error)
 	retune(Quota) error
-	current() (q Quota, keys int)
+	quota() Quota
+	keys() int
 	most(time.Duration) int64
 }
 
@@ -41,10 +42,7 @@ func (l *Local) Take(_ context.Context, key string, cost int64) (Decision, error
 }
 
 // Quota implements [Retuner].
-func (l *Local) Quota() Quota {
-	q, _ := l.store.current()
-	return q
-}
+func (l *Local) Quota() Quota { return l.store.quota() }
 
 // Retune implements [Retuner]. Each key sees either the old limit or the new one.
 func (l *Local) Retune(q Quota) error { return l.store.retune(q) }
@@ -64,8 +62,7 @@ type Snapshot struct {
 
 // Snapshot returns the limiter's state.
 func (l *Local) Snapshot() Snapshot {
-	q, keys := l.store.current()
-	return Snapshot{Quota: q, Keys: keys}
+	return Snapshot{Quota: l.store.quota(), Keys: l.store.keys()}
 }
 
 // algorithm is one limit over state S. A zero S is a full budget.
@@ -83,6 +80,10 @@ type algorithm[S, A any] interface {
 	// convert adapts s, made under old, to this limit.
 	convert(old A, s *S, now int64)
 }
+
+// fits tells whether a limit has room for cost beside what is counted. A look has
+// room always, also where a lowered limit left more counted than it admits.
+func fits(counted, cost, limit int64) bool { return cost == 0 || counted+cost <= limit }
 
 // states is a store of states S under algorithm A.
 type states[S any, A algorithm[S, A]] struct {
@@ -177,9 +178,9 @@ func (s *states[S, A]) retune(q Quota) error {
 	return nil
 }
 
-func (s *states[S, A]) current() (Quota, int) {
-	return s.algorithm().quota(), s.table.Len()
-}
+func (s *states[S, A]) quota() Quota { return s.algorithm().quota() }
+
+func (s *states[S, A]) keys() int { return s.table.Len() }
 
 func (s *states[S, A]) most(window time.Duration) int64 { return s.algorithm().most(window) }
 

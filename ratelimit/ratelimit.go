@@ -10,8 +10,8 @@ import (
 // key names.
 //
 //   - Keys have independent budgets. Any bytes will do but none at all.
-//   - A cost of 1 is an ordinary request. A cost of 0 looks at the state and
-//     changes nothing.
+//   - A cost of 1 is an ordinary request. A cost of 0 looks at the state,
+//     changes nothing, and is always admitted.
 //   - It answers with a Decision or with an error, never with both. A denial is a
 //     Decision and charges nothing.
 //   - A denial's RetryAfter is when the same request would be admitted if nobody

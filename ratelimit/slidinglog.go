@@ -87,7 +87,7 @@ func (s *logState) add(now, cost int64) {
 func (l slidingLog) take(s *logState, now, cost int64) Decision {
 	l.expire(s, now)
 	d := Decision{Limit: l.limit}
-	if d.Allowed = s.sum+cost <= l.limit; !d.Allowed {
+	if d.Allowed = fits(s.sum, cost, l.limit); !d.Allowed {
 		d.RetryAfter = time.Duration(l.freed(s, s.sum+cost-l.limit) - now)
 	} else if cost > 0 {
 		s.add(now, cost)

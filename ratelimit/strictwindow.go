@@ -81,7 +81,7 @@ func (w strict) take(s *strictState, now, cost int64) Decision {
 	s.moveOn(now / w.part) // forgets only what no longer counts
 	sum := s.sum()
 	d := Decision{Limit: w.limit}
-	if d.Allowed = sum+cost <= w.limit; d.Allowed {
+	if d.Allowed = fits(sum, cost, w.limit); d.Allowed {
 		*s.count(s.index) += uint32(cost)
 		sum += cost
 	} else {

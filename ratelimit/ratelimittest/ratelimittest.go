@@ -152,6 +152,12 @@ func zeroCostPeeks(t *testing.T, h Harness) {
 	before := h.take(t, "k", 0)
 	require.True(t, before.Allowed, "nothing is always there")
 	require.Zero(t, before.Remaining)
+	if r, ok := h.Limiter.(ratelimit.Retuner); ok {
+		lower := r.Quota()
+		lower.Rate.Count, lower.Burst = lower.Rate.Count/2, lower.Burst/2
+		require.NoError(t, r.Retune(lower))
+		require.True(t, h.take(t, "k", 0).Allowed, "a look at a key that used more than is left of the limit")
+	}
 }
 
 func keysAreApart(t *testing.T, h Harness) {
