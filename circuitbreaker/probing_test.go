@@ -126,7 +126,7 @@ func TestProbesThatNeverAnswerAreGivenUp(t *testing.T) {
 		require.Equal(t, 5*time.Second, refused(t, b).RetryAfter())
 		time.Sleep(5*time.Second - 1)
 		require.Equal(t, circuitbreaker.HalfOpen, b.State())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.Equal(t, circuitbreaker.Open, b.State())
 		require.EqualValues(t, 3, b.Snapshot().Lost)
 		hung[0].Done(circuitbreaker.Success)
