@@ -125,10 +125,8 @@ func Inits(t *Tree) []Violation {
 var strangers = map[string]*regexp.Regexp{
 	"unfinished":              regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`),
 	"a number in our tracker": regexp.MustCompile(`(?i)\bissues? ?#?\d+\b|\bGH-\d+\b`),
-	"a label of our notes":    regexp.MustCompile(`(?i)\b(trap|defect|goal|milestone)s? [A-Z]\d+\b`),
-	"a path of one machine":   regexp.MustCompile(`(/work|/root|/home/[a-z]+)/[a-z]`),
-	"a registry's host":       regexp.MustCompile(`\b(proxy\.golang\.org|sum\.golang\.org|goproxy\.(io|cn)|repo1?\.maven\.(apache\.)?org|registry-1\.docker\.io|deb\.debian\.org)\b`),
-	"about who or what wrote": regexp.MustCompile(`(?i)\b(chatgpt|copilot|claude|anthropic|openai|language model|ai assistant)\b`),
+	"a label of our notes":    regexp.MustCompile(`(?i)\b(trap|defect|goal|milestone)s?:? [A-Z]\d+\b`),
+	"a path of one machine":   regexp.MustCompile(`(/root|/home/[a-z]+)/[a-z]`),
 }
 
 // Strangers tells where such words stand.

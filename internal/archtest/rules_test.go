@@ -176,9 +176,9 @@ func TestInitRule(t *testing.T) {
 func TestStrangerRule(t *testing.T) {
 	found := check(t, archtest.Strangers, map[string]string{
 		"a/a.go":            "package a\n\n// TODO: more.\n",
-		"README.md":         "See issue 12.\nTrap H3.\n/work/main\nproxy.golang.org\nWritten by ChatGPT.\nThe issues that remain.\n",
+		"README.md":         "See issue 12.\nTrap H3.\n/home/ann/src\nThe issues that remain.\n",
 		"testdata/m.patch":  "TODO",
 		"docs/picture.blob": "TODO",
 	})
-	require.Len(t, found, 6, found)
+	require.Len(t, found, 4, found)
 }

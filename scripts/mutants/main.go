@@ -5,7 +5,6 @@
 // fail with it:
 //
 //	Kills: go test ./lock -run 'TestName$' -count=1
-//	Trap: L3
 //	diff --git ...
 //
 // The command runs each patch against a copy of the working tree, after seeing

@@ -50,7 +50,7 @@ func load(dir, pattern string) ([]mutant, error) {
 // parse reads the head of a patch.
 func parse(name string, content []byte) (mutant, error) {
 	m := mutant{name: name}
-	var trap, diff bool
+	diff := false
 	lines := bufio.NewScanner(bytes.NewReader(content))
 	for lines.Scan() && !diff {
 		line := lines.Text()
@@ -59,15 +59,11 @@ func parse(name string, content []byte) (mutant, error) {
 			diff = true
 		case key == "Kills":
 			m.command = strings.TrimSpace(value)
-		case key == "Trap":
-			trap = strings.TrimSpace(value) != ""
 		}
 	}
 	switch {
 	case !strings.HasPrefix(m.command, "go test "):
 		return m, errors.New("no line \"Kills: go test …\" before the diff")
-	case !trap:
-		return m, errors.New("no line \"Trap: …\" before the diff")
 	case !diff:
 		return m, errors.New("no line \"diff --git …\"")
 	}

@@ -36,7 +36,7 @@ func project(t *testing.T, mutants map[string]string) config {
 }
 
 func patch(command, old, replacement string) string {
-	return "Kills: " + command + "\nTrap: S1\n" +
+	return "Kills: " + command + "\n" +
 		"diff --git a/sum.go b/sum.go\n--- a/sum.go\n+++ b/sum.go\n" +
 		"@@ -3,4 +3,4 @@\n // Sum adds.\n func Sum(a, b int) int {\n-" + old + "\n+" + replacement + "\n }\n"
 }
@@ -102,12 +102,11 @@ func TestOnlyTheNamedMutantsRun(t *testing.T) {
 
 func TestHeadOfAPatchIsComplete(t *testing.T) {
 	for content, problem := range map[string]string{
-		"Trap: S1\ndiff --git a/x b/x\n":                       "Kills",
-		"Kills: rm -rf .\nTrap: S1\ndiff --git a/x b/x\n":      "Kills",
-		"Kills: go test .\ndiff --git a/x b/x\n":               "Trap",
-		"Kills: go test .\nTrap: S1\n":                         "diff",
-		"diff --git a/x b/x\nKills: go test .\nTrap: S1\n":     "Kills",
-		"Kills: go test .\nTrap: \ndiff --git a/x b/x\n+Trap:": "Trap",
+		"diff --git a/x b/x\n":                    "Kills",
+		"Kills: rm -rf .\ndiff --git a/x b/x\n":   "Kills",
+		"Kills: go test .\n":                      "diff",
+		"diff --git a/x b/x\nKills: go test .\n":  "Kills",
+		"diff --git a/x b/x\n+Kills: go test .\n": "Kills",
 	} {
 		_, err := parse("m", []byte(content))
 		require.ErrorContains(t, err, problem)
