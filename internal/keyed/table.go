@@ -49,7 +49,8 @@ type Table[V any] struct {
 // NewTable returns an empty Table. It holds at most capacity keys, and, since the
 // shards fill a little unevenly, may be full from nine tenths of that on. until
 // tells when a value in a shard becomes idle, math.MaxInt64 for not in sight; it is
-// called with the shard locked.
+// called with the shard locked. An owner that moves a time in sight to an earlier
+// one calls Rescan, else a full shard may notice only at the later one.
 func NewTable[V any](capacity int, full Full, until func(shard int, v *V) int64) (*Table[V], error) {
 	if capacity < 1 {
 		return nil, fmt.Errorf("keyed: capacity %d: must be at least 1", capacity)

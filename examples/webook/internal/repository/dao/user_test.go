@@ -118,7 +118,13 @@ func TestManyMayMigrateAtOnce(t *testing.T) {
 	const replicas = 6
 	errs := make(chan error, replicas)
 	for range replicas {
-		go func() { errs <- dao.Migrate(context.WithoutCancel(t.Context()), db) }()
+		// Replicas share the database, but not gorm's knowledge of the schema.
+		replica, err := gorm.Open(db.Dialector, &gorm.Config{Logger: db.Logger})
+		require.NoError(t, err)
+		pool, err := replica.DB()
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = pool.Close() })
+		go func() { errs <- dao.Migrate(context.WithoutCancel(t.Context()), replica) }()
 	}
 	for range replicas {
 		require.NoError(t, <-errs)
