@@ -204,40 +204,43 @@ func Any(key string, value any) Arg {
 }
 
 // Field returns a laid open, as a [Core] gets it.
-func (a Arg) Field() Field {
-	switch v := a.value.(type) {
-	case *textBytes:
-		return Field{
-			Key: unsafe.String(a.key, a.num>>kindBits&maxKey), Kind: KindString,
-			Text: unsafe.String((*byte)(v), a.num>>textShift),
-		}
-	case *int64At:
-		return a.number(KindInt64, unsafe.Pointer(v))
-	case *durationAt:
-		return a.number(KindDuration, unsafe.Pointer(v))
-	case *boolAt:
-		return a.number(KindBool, unsafe.Pointer(v))
-	case *uint64At:
-		return a.number(KindUint64, unsafe.Pointer(v))
-	case *float64At:
-		return a.number(KindFloat64, unsafe.Pointer(v))
-	case *utcAt:
-		f := a.number(KindTime, unsafe.Pointer(v))
-		f.Any = time.UTC
-		return f
-	case *localAt:
-		f := a.number(KindTime, unsafe.Pointer(v))
-		f.Any = time.Local
-		return f
-	case *Field:
-		if Kind(a.num&kindMask) == kindField {
-			return *v
-		}
-	}
-	return Field{Key: unsafe.String(a.key, a.num>>kindBits&maxKey), Kind: Kind(a.num & kindMask), Any: a.value}
+func (a Arg) Field() (f Field) {
+	a.unfold(&f)
+	return f
 }
 
-func (a Arg) number(k Kind, at unsafe.Pointer) Field {
-	key := unsafe.String(a.key, uintptr(at)-uintptr(unsafe.Pointer(&lengths)))
-	return Field{Key: key, Kind: k, Num: int64(a.num)}
+// unfold lays a open in f, which is zero.
+func (a *Arg) unfold(f *Field) {
+	switch v := a.value.(type) {
+	case *textBytes:
+		f.Key, f.Kind = unsafe.String(a.key, a.num>>kindBits&maxKey), KindString
+		f.Text = unsafe.String((*byte)(v), a.num>>textShift)
+	case *int64At:
+		a.number(f, KindInt64, unsafe.Pointer(v))
+	case *durationAt:
+		a.number(f, KindDuration, unsafe.Pointer(v))
+	case *boolAt:
+		a.number(f, KindBool, unsafe.Pointer(v))
+	case *uint64At:
+		a.number(f, KindUint64, unsafe.Pointer(v))
+	case *float64At:
+		a.number(f, KindFloat64, unsafe.Pointer(v))
+	case *utcAt:
+		a.number(f, KindTime, unsafe.Pointer(v))
+		f.Any = time.UTC
+	case *localAt:
+		a.number(f, KindTime, unsafe.Pointer(v))
+		f.Any = time.Local
+	default:
+		if whole, ok := v.(*Field); ok && Kind(a.num&kindMask) == kindField {
+			*f = *whole
+			return
+		}
+		f.Key, f.Kind, f.Any = unsafe.String(a.key, a.num>>kindBits&maxKey), Kind(a.num&kindMask), v
+	}
+}
+
+func (a *Arg) number(f *Field, k Kind, at unsafe.Pointer) {
+	f.Key = unsafe.String(a.key, uintptr(at)-uintptr(unsafe.Pointer(&lengths)))
+	f.Kind, f.Num = k, int64(a.num)
 }

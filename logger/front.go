@@ -87,7 +87,8 @@ func (b *buffer) free() {
 func appendArgs(dst []Field, args []Arg, keep bool) []Field {
 	var seen uint64 // one bit per hash of a key met so far: most lines never search
 	for i := range args {
-		dst = append(dst, args[i].Field())
+		dst = append(dst, Field{})
+		args[i].unfold(&dst[len(dst)-1]) // in place: a Field is dear to copy
 		dst = settle(dst, &seen, keep)
 	}
 	return dst
