@@ -62,25 +62,24 @@ func (r *round) next(ctx context.Context) bool {
 
 // admit makes the first of a set that its judge admits the attempt under way.
 func (r *round) admit(from uint64) bool {
-	var left *position // sticky: where the group stands, if that one is out
+	stands := position(r.core.sticky.Load())
+	out := r.set.policy == sticky && r.core.drained.Load()&bit(stands.index()) != 0
 	for from != 0 {
-		began := position(r.core.sticky.Load())
 		i := r.core.pick(r.set, from, r.avoid)
 		from &^= bit(i)
 		r.tried |= bit(i)
-		r.leg = leg{core: r.core, set: r.set, index: i, began: began}
+		r.leg = leg{core: r.core, set: r.set, index: i, began: stands}
 		var err error
 		if r.leg.ticket, err = r.core.health[i].breaker.Allow(); err == nil {
-			if left != nil {
-				r.core.move(*left, i, "the provider is out")
+			if out {
+				r.core.move(stands, i, "the provider is out")
+				r.leg.began = position(r.core.sticky.Load())
 			}
 			return true
 		}
 		r.attempts = append(r.attempts, Attempt{Name: r.core.members[i].name, Outcome: Rejected, Err: err})
 		r.avoid |= r.core.mates[i]
-		if r.set.policy == sticky && i == began.index() && isOut(err) {
-			left = &began
-		}
+		out = out || r.set.policy == sticky && i == stands.index() && isOut(err)
 	}
 	return false
 }
