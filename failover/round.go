@@ -146,8 +146,8 @@ func (r *round) begin(ctx context.Context) (context.Context, context.CancelFunc)
 // of it.
 func (r *round) slice(remaining time.Duration) time.Duration {
 	another := r.made < r.set.MaxAttempts && r.core.all&^r.tried&^r.core.drained.Load() != 0
-	if r.class == once || !another || remaining <= 0 {
-		return 0
+	if r.class == once || !another || remaining <= 0 || r.set.AttemptShare == 1 {
+		return 0 // a time-out at the caller's own deadline might come before it
 	}
 	return time.Duration(r.set.AttemptShare * float64(remaining))
 }
