@@ -26,8 +26,12 @@
 // well again, and gives it back its share of calls step by step; a bad result takes
 // that away.
 //
+// [Switches] turn parts of what services do off for all instances that share a [Store],
+// the least important first.
+//
 // Errors: [ErrShed] for calls that are shed, [ErrSpent] when a fallback had to be
 // refused; constructors return errors that name each bad setting.
 //
-// Nothing here starts a goroutine; [Levels.Run] measures until its context ends.
+// Nothing here starts a goroutine; [Levels.Run] and [Switches.Run] work until their
+// context ends.
 package degrade

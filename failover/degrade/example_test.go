@@ -46,3 +46,15 @@ func ExampleNewFallback() {
 	// [bestseller] database is down <nil>
 	// to be cached: false
 }
+
+func ExampleNewSwitches() {
+	store := &degrade.Memory{} // or one of package redisswitch, for a fleet
+	switches, err := degrade.NewSwitches(store, []string{"recommendations", "writes", "reads"}, degrade.SwitchConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = switches.Shed(context.Background(), 2, "ann", "database at its limit", time.Hour)
+	fmt.Println(switches.On("recommendations"), switches.On("writes"), switches.On("reads"), err)
+	// Output: false false true <nil>
+}
