@@ -2,6 +2,7 @@ package degrade_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,14 +213,16 @@ func TestNobodyDownstreamIsMoreImportant(t *testing.T) {
 
 func TestRunMeasuresUntilItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &meter{}
-		l := newLevels(t, m)
+		var load atomic.Int64
+		l, err := degrade.NewLevels(degrade.Config{Name: "test"},
+			degrade.WithSignal("load", func() (float64, bool) { return float64(load.Load()), true }))
+		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		done := make(chan error)
 		go func() { done <- l.Run(ctx) }()
 		synctest.Wait()
-		m.load = 2
+		load.Store(2)
 		time.Sleep(1100 * time.Millisecond)
 		require.Equal(t, 1, l.Level())
 		require.ErrorIs(t, <-done, context.DeadlineExceeded)
