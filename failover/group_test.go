@@ -115,6 +115,17 @@ func TestACallerWhoLeftIsNoReasonToGoOn(t *testing.T) {
 	require.Equal(t, []int64{0, 0, 0}, g.counts())
 }
 
+func TestTheErrorTellsThatTheCallerLeft(t *testing.T) {
+	g := group(t, 2, failover.Config{}, failover.WithOrder())
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := failover.Do(ctx, g.Group, func(context.Context, *provider) (int, error) {
+		cancel()
+		return 0, errOdd // says nothing of it
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, errOdd)
+}
+
 func TestADeadlineThatIsOverStopsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := group(t, 3, failover.Config{AttemptShare: 1}, failover.WithOrder())

@@ -115,6 +115,7 @@ type signal struct {
 // Levels is how much a service does without. Create it with [NewLevels]. It is safe
 // for concurrent use.
 type Levels struct {
+	name      string
 	signals   []signal
 	listeners []func(Change)
 	current   atomic.Int32
@@ -140,7 +141,7 @@ type override struct {
 // NewLevels returns Levels at 0. The error names each setting that is missing or out
 // of range.
 func NewLevels(cfg Config, opts ...Option) (*Levels, error) {
-	l := &Levels{cfg: cfg.withDefaults()}
+	l := &Levels{name: cfg.Name, cfg: cfg.withDefaults()}
 	for _, o := range opts {
 		o.apply(l)
 	}
@@ -181,7 +182,8 @@ func (l *Levels) Enter(ctx context.Context) (context.Context, error) {
 
 // Run measures every [Config.Period] until ctx ends, and returns its error.
 func (l *Levels) Run(ctx context.Context) error {
-	ticker := time.NewTicker(l.cfg.Period)
+	period := l.period()
+	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		l.Measure()
@@ -190,7 +192,40 @@ func (l *Levels) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-ticker.C:
 		}
+		if p := l.period(); p != period {
+			period = p
+			ticker.Reset(p)
+		}
 	}
+}
+
+func (l *Levels) period() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cfg.Period
+}
+
+// Update replaces the settings while the Levels are in use. What NewLevels would
+// refuse is refused with the same error, and the old settings stay. The name cannot
+// change: cfg's must be empty or the same. A level that there is no longer becomes the
+// highest one.
+func (l *Levels) Update(cfg Config) error {
+	fill(&cfg.Name, l.name)
+	cfg = cfg.withDefaults()
+	err := cfg.check()
+	if cfg.Name != l.name {
+		err = errors.Join(err, fmt.Errorf("degrade: Name %q: must stay %q", cfg.Name, l.name))
+	}
+	if err != nil {
+		return err
+	}
+	l.change(func(time.Time) string {
+		l.cfg = cfg
+		l.automatic = min(l.automatic, len(cfg.Enter))
+		l.manual.level = min(l.manual.level, len(cfg.Enter))
+		return "new settings"
+	})
+	return nil
 }
 
 // Measure reads the signals now and moves the level if they ask for it. Run does it
@@ -217,7 +252,7 @@ func (l *Levels) change(f func(now time.Time) string) {
 		return
 	}
 	l.current.Store(int32(to))
-	l.queue = append(l.queue, Change{Name: l.cfg.Name, From: from, To: to, Reason: reason})
+	l.queue = append(l.queue, Change{Name: l.name, From: from, To: to, Reason: reason})
 	l.deliver()
 }
 
@@ -283,15 +318,18 @@ func (l *Levels) judge(now time.Time, load float64, name string) string {
 // they decide again, at the next measurement. It needs an owner, for people to ask, and
 // an end: at most a day, so that nobody forgets it. A level out of range is an error.
 func (l *Levels) Override(level int, owner string, d time.Duration) error {
+	l.mu.Lock()
+	highest := len(l.cfg.Enter)
+	l.mu.Unlock()
 	var v violations
-	v.require(level >= 0 && level <= len(l.cfg.Enter), "level", level, fmt.Sprintf("between 0 and %d", len(l.cfg.Enter)))
+	v.require(level >= 0 && level <= highest, "level", level, fmt.Sprintf("between 0 and %d", highest))
 	v.require(owner != "", "owner", `""`, "given")
 	v.require(d > 0 && d <= 24*time.Hour, "time", d, "above 0s and at most a day")
 	if err := errors.Join(v...); err != nil {
 		return err
 	}
 	l.change(func(now time.Time) string {
-		l.manual = override{level, owner, now.Add(d)}
+		l.manual = override{min(level, len(l.cfg.Enter)), owner, now.Add(d)}
 		return "by hand: " + owner
 	})
 	return nil
@@ -321,7 +359,7 @@ type Snapshot struct {
 func (l *Levels) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := Snapshot{Name: l.cfg.Name, Level: l.Level(), Automatic: l.automatic}
+	s := Snapshot{Name: l.name, Level: l.Level(), Automatic: l.automatic}
 	if time.Now().Before(l.manual.until) {
 		s.Owner, s.Until = l.manual.owner, l.manual.until
 	}
@@ -337,6 +375,6 @@ var levelGauge = observe.Gauge{
 // Readings implements [observe.Source].
 func (l *Levels) Readings() iter.Seq[observe.Reading] {
 	return func(yield func(observe.Reading) bool) {
-		yield(observe.Reading{Gauge: &levelGauge, Values: observe.Values{l.cfg.Name}, Value: float64(l.Level())})
+		yield(observe.Reading{Gauge: &levelGauge, Values: observe.Values{l.name}, Value: float64(l.Level())})
 	}
 }

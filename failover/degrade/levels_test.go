@@ -173,6 +173,23 @@ func TestAnOverrideEndsByItself(t *testing.T) {
 	})
 }
 
+func TestThresholdsOfLevelsChangeWhileTheyRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &meter{load: 0.6}
+		l := newLevels(t, m)
+		require.ErrorContains(t, l.Update(degrade.Config{Name: "other"}), "must stay")
+		require.ErrorContains(t, l.Update(degrade.Config{Leave: 2}), "Leave 2")
+		measure(l, 1)
+		require.Zero(t, l.Level())
+		require.NoError(t, l.Update(degrade.Config{Enter: []float64{0.5, 0.6}}))
+		measure(l, 31)
+		require.Equal(t, 2, l.Level())
+		require.NoError(t, l.Update(degrade.Config{Enter: []float64{0.5}}))
+		require.Equal(t, 1, l.Level())
+		require.Error(t, l.Override(2, "ann", time.Hour))
+	})
+}
+
 func TestAListenerMayUseTheLevels(t *testing.T) {
 	var l *degrade.Levels
 	var seen []int
