@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
 	"github.com/bulwark-go/bulwark/failover"
 )
 
@@ -108,6 +109,21 @@ func TestAStickyGroupLeavesADrainedProvider(t *testing.T) {
 	name, err := failover.Do(t.Context(), g.Group, ask)
 	require.NoError(t, err)
 	require.Equal(t, "c", name, "b's time-outs count although the group stood at a")
+}
+
+func TestAStickyGroupLeavesAProviderThatItsJudgeTookOut(t *testing.T) {
+	g := group(t, 3, failover.Config{}, failover.WithStickyTimeouts(10), failover.WithJudge(detect.Consecutive(2)))
+	g.providers[0].answer(errNo)
+	for range 10 {
+		_, err := failover.Do(t.Context(), g.Group, ask)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []int64{2, 10, 0}, g.counts())
+	events := g.events()
+	require.Len(t, events, 2)
+	require.Equal(t, failover.Event{
+		Group: "test", Kind: failover.Switched, From: "a", To: "b", Generation: 1, Reason: "the provider is out",
+	}, events[1])
 }
 
 // The model of a sticky group: which provider, how many in a row, how many switches.
