@@ -44,7 +44,8 @@ type Config struct {
 	// share back. Its Name must be empty. The defaults are those of package
 	// circuitbreaker, except that the first time is a minute, and that one probe at a
 	// time is made, of which one failure is enough: there are other providers, so that
-	// nothing is gained by insisting.
+	// nothing is gained by insisting. While the share grows it takes five failures, as
+	// a single one is chance.
 	Health circuitbreaker.Config
 }
 
@@ -59,6 +60,7 @@ func (c Config) withDefaults(candidates int) Config {
 	fill(&c.MinBudget, 20*time.Millisecond)
 	fill(&c.Health.OpenFor, time.Minute)
 	fill(&c.Health.Probes, 1)
+	fill(&c.Health.RampFailures, 5)
 	return c
 }
 
