@@ -20,6 +20,7 @@ import (
 
 	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
+	"github.com/bulwark-go/bulwark/failover"
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/ginx/session"
 	"github.com/bulwark-go/bulwark/gormx"
@@ -198,6 +199,31 @@ func Example_ratelimit() {
 }
 
 var errDown = errors.New("connection refused")
+
+// sender is a provider; suspended refuses each message, and healthy sends it.
+type sender func(ctx context.Context, text string) (string, error)
+
+func suspended(context.Context, string) (string, error) {
+	return "", failover.Mark(errors.New("account suspended"), failover.Rejected)
+}
+
+func healthy(context.Context, string) (string, error) { return "sent", nil }
+
+func Example_failover() {
+	group, err := failover.NewGroup(failover.Config{Name: "sms"}, []failover.Candidate[sender]{
+		{Name: "first", Value: suspended},
+		{Name: "second", Value: healthy},
+	}, failover.WithRoundRobin())
+	if err != nil {
+		panic(err)
+	}
+	// Another provider is tried only when the first surely did nothing: after a
+	// time-out the message may be on its way, and a second would be one too many.
+	receipt, err := failover.Do(context.Background(), group,
+		func(ctx context.Context, s sender) (string, error) { return s(ctx, "hello") })
+	fmt.Println(receipt, err)
+	// Output: sent <nil>
+}
 
 func Example_circuitbreaker() {
 	breaker, err := circuitbreaker.New(circuitbreaker.Config{Name: "billing"},

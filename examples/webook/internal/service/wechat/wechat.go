@@ -28,6 +28,7 @@ type Error struct {
 	Msg  string
 }
 
+// Error gives the code and the text.
 func (e *Error) Error() string { return fmt.Sprintf("wechat: errcode %d: %s", e.Code, e.Msg) }
 
 // The errcodes that speak of the code, as WeChat documents them.
