@@ -32,6 +32,7 @@ type App struct {
 	level    *logger.LevelVar
 	monitor  *health.Monitor
 	probes   *ioc.Probes
+	limits   *ioc.Limits
 	web, ops *ioc.Server
 	demo     Demo
 	closers  ioc.Closers
@@ -115,7 +116,12 @@ func (a *App) serve(ctx context.Context) error {
 // watch takes over changes of the configuration. That it can't be watched is no
 // reason to stop serving.
 func (a *App) watch(ctx context.Context) {
-	changed := func(cfg config.Config) { setLevel(a.level, cfg.Log.Level) }
+	changed := func(cfg config.Config) {
+		setLevel(a.level, cfg.Log.Level)
+		if err := a.limits.Apply(cfg.Limits); err != nil { // config lets no bad rule through
+			a.log.Error("limits not taken over", logger.Err(err))
+		}
+	}
 	if err := a.live.Watch(ctx, a.configFile, a.log, changed); err != nil {
 		a.log.Error("configuration is not watched", logger.Err(err))
 	}

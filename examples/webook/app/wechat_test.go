@@ -72,7 +72,7 @@ func TestAVisitorLogsInWithWechat(t *testing.T) {
 	require.True(t, cookie.HttpOnly)
 	require.True(t, cookie.Secure)
 	require.Equal(t, http.SameSiteLaxMode, cookie.SameSite)
-	require.Equal(t, int((10*time.Minute).Seconds()), cookie.MaxAge)
+	require.Equal(t, int((10 * time.Minute).Seconds()), cookie.MaxAge)
 
 	first := i.finishWechat(t, fake.Grant("oX"), state, cookie)
 	require.Equal(t, http.StatusOK, first.status)

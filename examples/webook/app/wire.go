@@ -82,11 +82,15 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 			return err
 		}
 	}
+	if a.limits, err = ioc.NewLimits(rdb, a.live, inner); err != nil {
+		return err
+	}
 	wechat, err := ioc.Wechat(ctx, &a.closers, a.live, accounts, rdb, sessions, a.URL()+"/oauth2/wechat/callback", inner)
 	if err != nil {
 		return err
 	}
-	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, web.NewUsers(users, sessions, rules), wechat)
+	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, a.limits.PerAddress(),
+		web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/ratelimit/rules"
 )
 
 // Config is everything that can be set. The zero Config is not usable: begin with
@@ -26,6 +28,7 @@ type Config struct {
 	Session Session `mapstructure:"session"`
 	Users   Users   `mapstructure:"users"`
 	Wechat  Wechat  `mapstructure:"wechat"`
+	Limits  Limits  `mapstructure:"limits"`
 	Log     Log     `mapstructure:"log"`
 	Trace   Trace   `mapstructure:"trace"`
 }
@@ -120,6 +123,25 @@ type Wechat struct {
 	InsecureCookie bool `mapstructure:"insecureCookie"`
 }
 
+// Limits configures how many requests are let in. Rules are written as
+// rules.Parse reads them, in YAML or in the environment as JSON; of those that
+// match the most specific counts. All keys are live, and what was used counts on.
+type Limits struct {
+	// PerAddress are the rules that every request meets before it is looked at
+	// any further: they know the address and the route, not the user. By default
+	// 20 logins and 10 sign-ups a minute, as guessing and spamming need more,
+	// 10 logins with WeChat, and 100 requests a second in all.
+	PerAddress []rules.Rule `mapstructure:"perAddress"`
+	// PerUser are the rules for who has logged in. By default 50 requests a second.
+	PerUser []rules.Rule `mapstructure:"perUser"`
+	// Instances is how many instances share the limits: while Redis is away, each
+	// lets in its part. 1 by default.
+	Instances int `mapstructure:"instances"`
+	// Timeout is how long a request waits for Redis to say whether it may pass; 50
+	// ms by default, a fraction of what people notice.
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
 // What happens to a profile read when its cache fails.
 const (
 	// CachePass reads SQL instead, at most Users.CachePassMax at a time.
@@ -184,6 +206,16 @@ func Default() Config {
 			AuthURL: "https://open.weixin.qq.com", APIURL: "https://api.weixin.qq.com",
 			RedirectURL: "http://localhost:8080/oauth2/wechat/callback",
 			StateTTL:    10 * time.Minute, Timeout: 3 * time.Second,
+		},
+		Limits: Limits{
+			PerAddress: []rules.Rule{
+				{Name: "login", Match: rules.Match{Method: "POST /users/login"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(20), Burst: 10},
+				{Name: "signup", Match: rules.Match{Method: "POST /users/signup"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(10), Burst: 5},
+				{Name: "wechat", Match: rules.Match{Method: "GET /oauth2/wechat/authurl"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(10), Burst: 10},
+				{Name: "address", Per: []rules.Field{rules.IP}, Rate: ratelimit.PerSecond(100), Burst: 200},
+			},
+			PerUser:   []rules.Rule{{Name: "user", Per: []rules.Field{rules.User}, Rate: ratelimit.PerSecond(50), Burst: 100}},
+			Instances: 1, Timeout: 50 * time.Millisecond,
 		},
 		Log:   Log{Level: "info", Format: "console"},
 		Trace: Trace{Ratio: 1},

@@ -111,7 +111,7 @@ func (l *Live) reload(path string, log logger.Logger, changed func(Config)) {
 func (l *Live) merge(next Config) Config {
 	merged := *l.Get()
 	cost := merged.Users.BcryptCost
-	merged.Users, merged.Log.Level = next.Users, next.Log.Level
+	merged.Users, merged.Limits, merged.Log.Level = next.Users, next.Limits, next.Log.Level
 	merged.Users.BcryptCost = cost
 	return merged
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/ratelimit/rules"
 )
 
 // Load returns the configuration: defaults, overlaid by the YAML file at path
@@ -37,6 +39,7 @@ func Load(path string) (Config, error) {
 }
 
 var decode = mapstructure.ComposeDecodeHookFunc(
+	ruleList,
 	mapstructure.StringToTimeDurationHookFunc(),
 	mapstructure.StringToSliceHookFunc(","),
 	quoted,
@@ -49,6 +52,22 @@ func quoted(from, to reflect.Type, value any) (any, error) {
 		return nil, errors.New("must be text in quotes")
 	}
 	return value, nil
+}
+
+// ruleList reads rules as package rules does, so that a typo is named.
+func ruleList(from, to reflect.Type, value any) (any, error) {
+	if to != reflect.TypeFor[[]rules.Rule]() || from == to {
+		return value, nil
+	}
+	text, isText := value.(string)
+	if !isText {
+		asJSON, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		text = string(asJSON)
+	}
+	return rules.Parse([]byte(text))
 }
 
 func parse(content []byte) (Config, error) {

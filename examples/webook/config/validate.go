@@ -11,6 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/ratelimit/rules"
 )
 
 // minKey is the shortest signing key in bytes: as long as the hash it feeds.
@@ -32,6 +33,7 @@ func (c Config) Validate() error {
 	c.Session.validate(&p)
 	c.Users.validate(&p)
 	c.Wechat.validate(&p)
+	c.Limits.validate(&p)
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "console", "json")
 	if c.Trace.OTLP != "" {
@@ -94,6 +96,19 @@ func (w Wechat) validate(p *problems) {
 	p.url("wechat.redirectURL", w.RedirectURL)
 	p.between("wechat.stateTTL", w.StateTTL, time.Second, time.Hour)
 	p.between("wechat.timeout", w.Timeout, 10*time.Millisecond, 30*time.Second)
+}
+
+func (l Limits) validate(p *problems) {
+	for _, list := range []struct {
+		key   string
+		rules []rules.Rule
+	}{{"limits.perAddress", l.PerAddress}, {"limits.perUser", l.PerUser}} {
+		if err := rules.Validate(list.rules); err != nil {
+			p.add("%s: %s", list.key, oneLine(err.Error()))
+		}
+	}
+	p.check(l.Instances >= 1, "limits.instances", l.Instances, "must be 1 or more")
+	p.between("limits.timeout", l.Timeout, time.Millisecond, time.Second)
 }
 
 // problems collects what is wrong, so that an operator mends it in one go.

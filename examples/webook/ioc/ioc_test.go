@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
@@ -136,7 +137,7 @@ func TestAKeyOrServerThatIsWrongIsAnErrorNotAPanic(t *testing.T) {
 	require.Error(t, err)
 	_, _, err = ioc.SQL(t.Context(), &c, config.DB{Driver: "sqlite", DSN: logger.NewSecret("/no/such/folder/x.db")}, "", logger.Logger{}, nil)
 	require.ErrorContains(t, err, "/no/such/folder/x.db")
-	_, err = ioc.Engine(config.HTTP{}, logger.Logger{}, nil, nil)
+	_, err = ioc.Engine(config.HTTP{}, logger.Logger{}, nil, nil, func(*gin.Context) {})
 	require.Error(t, err)
 	require.NoError(t, c.Close(t.Context()))
 }

@@ -19,8 +19,8 @@ import (
 type Routes interface{ Register(r gin.IRouter) }
 
 // Engine returns the app's router: what is done for every request, outermost first,
-// and then the routes.
-func Engine(cfg config.HTTP, log logger.Logger, observer observe.Observer, traces trace.TracerProvider, routes ...Routes) (*gin.Engine, error) {
+// and then the routes. perAddress limits who sends too much, before anything is read.
+func Engine(cfg config.HTTP, log logger.Logger, observer observe.Observer, traces trace.TracerProvider, perAddress gin.HandlerFunc, routes ...Routes) (*gin.Engine, error) {
 	limit, err := ginx.BodyLimit(cfg.BodyLimit)
 	if err != nil {
 		return nil, err
@@ -44,14 +44,14 @@ func Engine(cfg config.HTTP, log logger.Logger, observer observe.Observer, trace
 	if len(cfg.Origins) > 0 {
 		cors, err := ginx.CORS(ginx.CORSConfig{
 			AllowOrigins: cfg.Origins, AllowCredentials: true,
-			ExposeHeaders: []string{"x-jwt-token", "x-refresh-token"},
+			ExposeHeaders: []string{"x-jwt-token", "x-refresh-token", "RateLimit", "RateLimit-Policy", "Retry-After"},
 		})
 		if err != nil {
 			return nil, err
 		}
 		e.Use(cors)
 	}
-	e.Use(limit, deadline)
+	e.Use(perAddress, limit, deadline)
 	e.NoRoute(ginx.NotFound())
 	e.NoMethod(ginx.MethodNotAllowed())
 	e.GET("/hello", ginx.Wrap(hello))

@@ -56,7 +56,7 @@ func Wechat(ctx context.Context, c *Closers, live *config.Live, users *repositor
 		AppID: cfg.AppID, Secret: cfg.Secret, AuthURL: cfg.AuthURL, APIURL: cfg.APIURL, RedirectURL: cfg.RedirectURL,
 	}, client), circuitbreaker.Observe(breaker, "wechat", observer), cfg.Timeout)
 	return web.NewWechat(logins, sessions, web.CookiePolicy{
-		Key: stateKey(live.Get().Session), TTL: cfg.StateTTL, Insecure: cfg.InsecureCookie,
+		Key: derivedKey(live.Get().Session, "oauth2 state"), TTL: cfg.StateTTL, Insecure: cfg.InsecureCookie,
 	}), nil
 }
 
@@ -85,10 +85,11 @@ func embedWechat(ctx context.Context, c *Closers, cfg *config.Wechat, callback s
 	return nil
 }
 
-// stateKey is one key for all instances that share the sessions' keys.
-func stateKey(cfg config.Session) []byte {
+// derivedKey is one key for each purpose, and for all instances that share the
+// sessions' keys.
+func derivedKey(cfg config.Session, purpose string) []byte {
 	mac := hmac.New(sha256.New, keyOrNew(cfg.AccessKey.Reveal()))
-	mac.Write([]byte("oauth2 state"))
+	mac.Write([]byte(purpose))
 	return mac.Sum(nil)
 }
 

@@ -20,12 +20,14 @@ type Users struct {
 	users    *service.Users
 	sessions *session.Manager
 	rules    *session.Rules
+	limit    gin.HandlerFunc
 }
 
 // NewUsers returns the handlers over the use cases and the token sessions. The
-// rules say what the login check of the private routes does in an outage.
-func NewUsers(users *service.Users, sessions *session.Manager, rules *session.Rules) *Users {
-	return &Users{users: users, sessions: sessions, rules: rules}
+// rules say what the login check of the private routes does in an outage, and limit
+// stands behind it.
+func NewUsers(users *service.Users, sessions *session.Manager, rules *session.Rules, limit gin.HandlerFunc) *Users {
+	return &Users{users: users, sessions: sessions, rules: rules, limit: limit}
 }
 
 // Register adds the routes to r.
@@ -36,7 +38,7 @@ func (h *Users) Register(r gin.IRouter) {
 	open.POST("/refresh_token", h.sessions.HandleRefresh())
 	open.GET("/refresh_token", h.sessions.HandleRefresh()) // some front ends use GET
 
-	private := r.Group("/users", h.sessions.Login(h.rules))
+	private := r.Group("/users", h.sessions.Login(h.rules), h.limit)
 	private.POST("/logout", h.sessions.HandleLogout())
 	private.GET("/profile", ginx.WrapClaims(h.profile))
 	private.POST("/edit", ginx.WrapBodyClaims(h.edit))
