@@ -35,6 +35,7 @@ var meetings = map[string][]string{
 	"saramax/outbox":        {"gormx"},
 	"migrator/saramaevents": {"saramax"},
 	"migrator/gormside":     {"gormx"},
+	"observe/redishook":     {"logger"}, // a line for each command, like gormx's
 }
 
 // internals are the internal packages that the library's own code builds on;
@@ -47,6 +48,7 @@ var internals = []string{"internal/keyed"}
 var technologies = map[string][]string{
 	"observe/prom":              {"github.com/prometheus/"},
 	"observe/otel":              {"go.opentelemetry.io/"},
+	"observe/redishook":         {redisClient},
 	"logger/zaplog":             {"go.uber.org/zap"},
 	"logger/zerologlog":         {"github.com/rs/zerolog"},
 	"ratelimit/redislimit":      {redisClient},
