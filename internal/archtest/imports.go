@@ -35,6 +35,7 @@ var meetings = map[string][]string{
 	"saramax/outbox":        {"gormx"},
 	"migrator/saramaevents": {"saramax"},
 	"migrator/gormside":     {"gormx"},
+	"observe/redishook":     {"logger"}, // a line for each command, like gormx's
 }
 
 // internals are the internal packages that the library's own code builds on;
@@ -80,6 +81,7 @@ var technologies = map[string][]string{
 	"migrator/gormside":            {orm},
 	"migrator/saramaevents":        {kafka, orm},
 	"migrator/mongoside":           {"go.mongodb.org/"},
+	"observe/redishook":            {redisClient},
 }
 
 const (
