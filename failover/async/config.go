@@ -69,10 +69,10 @@ type Config struct {
 	// instance for itself in between, so that it can be exceeded by what the other
 	// instances accept within that time.
 	MaxBacklog int64
-	// MaxAge refuses requests with [ErrFull] while the oldest waiting one is older; 0,
-	// the default, is never.
+	// MaxAge refuses requests with [ErrFull] while one has been due for longer; 0, the
+	// default, is never.
 	MaxAge time.Duration
-	// NewestAfter delivers the newest requests first while the oldest one waits for
+	// NewestAfter delivers the newest requests first while one has been due for
 	// longer, so that after an outage at least some users get what they wait for; 0,
 	// the default, is never.
 	NewestAfter time.Duration

@@ -259,8 +259,8 @@ func (m *Memory) Stats(_ context.Context, queue string, most int64) (s Stats, _ 
 			continue
 		}
 		s.Depth[r.State] = min(s.Depth[r.State]+1, most)
-		if r.State == Queued {
-			s.Oldest = max(s.Oldest, now.Sub(r.stored))
+		if r.State == Queued && !r.never {
+			s.Oldest = max(s.Oldest, now.Sub(r.due))
 		}
 	}
 	return s, nil

@@ -51,7 +51,7 @@ var (
 		Component: "async", Name: "depth", Help: "Stored requests by state.", Labels: []string{"queue", "state"},
 	}
 	oldestGauge = observe.Gauge{
-		Component: "async", Name: "oldest_age_seconds", Help: "For how long the oldest waiting request has been stored.", Labels: []string{"queue"},
+		Component: "async", Name: "oldest_age_seconds", Help: "For how long the request that has been due longest has been due.", Labels: []string{"queue"},
 	}
 	pausedGauge = observe.Gauge{
 		Component: "async", Name: "paused", Help: "1 while the queue is paused.", Labels: []string{"queue"},

@@ -192,7 +192,8 @@ type Stats struct {
 	// Depth counts rows by state. Each count is exact up to the bound that was asked
 	// for.
 	Depth [states]int64
-	// Oldest is for how long the oldest Queued row has been stored.
+	// Oldest is for how long the Queued row that has been due longest has been due; 0
+	// when none is due.
 	Oldest time.Duration
 	// Paused tells whether the queue is paused.
 	Paused bool
