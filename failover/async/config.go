@@ -95,8 +95,8 @@ type Config struct {
 	// Negative is none.
 	Jitter float64
 	// CheckAfter is how long after the result became unknown the reconciler is asked
-	// first; 1 min by default, as providers' records lag. It doubles with each check,
-	// up to MaxBackoff.
+	// first; 1 min by default, as providers' records lag, and at least SendTimeout. It
+	// doubles with each check, up to MaxBackoff.
 	CheckAfter time.Duration
 	// Checks is how often the reconciler is asked before the request is parked; 8 by
 	// default.
@@ -137,17 +137,17 @@ type Config struct {
 const forever time.Duration = -1
 
 func (c Config) withDefaults() Config {
+	fill(&c.SendTimeout, 10*time.Second)
 	fill(&c.MaxBacklog, 1_000_000)
 	fill(&c.Retries, 8)
 	fill(&c.Backoff, time.Minute)
 	fill(&c.MaxBackoff, max(time.Hour, c.Backoff))
 	fill(&c.Jitter, 1)
-	fill(&c.CheckAfter, time.Minute)
+	fill(&c.CheckAfter, max(time.Minute, c.SendTimeout))
 	fill(&c.Checks, 8)
 	fill(&c.Workers, 8)
 	fill(&c.Batch, c.Workers)
 	fill(&c.Poll, 500*time.Millisecond)
-	fill(&c.SendTimeout, 10*time.Second)
 	fill(&c.Lease, 30*time.Second)
 	fill(&c.Heartbeat, c.Lease/3)
 	fill(&c.StoreTimeout, 5*time.Second)
@@ -187,7 +187,7 @@ func (c Config) check() []error {
 	v.duration("Backoff", c.Backoff, time.Millisecond)
 	v.duration("MaxBackoff", c.MaxBackoff, c.Backoff)
 	v.require(c.Jitter <= 1 && !math.IsNaN(c.Jitter), "Jitter", c.Jitter, "at most 1")
-	v.duration("CheckAfter", c.CheckAfter, time.Millisecond)
+	v.duration("CheckAfter", c.CheckAfter, c.SendTimeout) // a call must be over before it is asked about
 	v.require(c.Checks >= 1 && c.Checks <= 1000, "Checks", c.Checks, "between 1 and 1000")
 	v.require(c.Workers >= 1 && c.Workers <= maxWorkers, "Workers", c.Workers, fmt.Sprintf("between 1 and %d", maxWorkers))
 	v.require(c.Batch >= 1, "Batch", c.Batch, "at least 1")

@@ -30,6 +30,11 @@ func (w *worker[Req]) deliver(h *holding) {
 		return
 	}
 	w.r.set.hook("submitted")
+	if w.overdue(h) {
+		// Somebody else may find out by now what became of it: nothing did.
+		w.write(cfg, h, Change{From: Submitted, To: Queued, GiveBack: true})
+		return
+	}
 	w.attempt(cfg, h, value)
 }
 

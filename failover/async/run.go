@@ -61,6 +61,7 @@ type holding struct {
 	row    Row
 	ctx    context.Context // ends with ErrLost as its cause when the lease is lost
 	cancel context.CancelCauseFunc
+	until  time.Time // the lease lasts at least until then, by this process's own clock; guarded by worker.mu
 }
 
 // poke lets the claiming loop look again.
@@ -162,6 +163,7 @@ func (w *worker[Req]) take(cfg *Config, from State, n int) int {
 	_, oldest := w.r.state.backlog()
 	ctx, cancel := w.bookkeeping(cfg)
 	defer cancel()
+	until := time.Now().Add(cfg.Lease) // before the claim: never later than the store's
 	rows, err := w.r.store.Claim(ctx, Claim{
 		Queue: cfg.Name, Owner: w.r.set.owner, From: from, Most: min(n, maxBatch), Lease: cfg.Lease,
 		Newest:   cfg.NewestAfter > 0 && oldest > cfg.NewestAfter,
@@ -176,7 +178,7 @@ func (w *worker[Req]) take(cfg *Config, from State, n int) int {
 	}
 	w.mu.Lock()
 	for _, row := range rows {
-		h := &holding{row: row}
+		h := &holding{row: row, until: until}
 		h.ctx, h.cancel = context.WithCancelCause(context.Background())
 		w.held[row.ID] = h
 		w.ready = append(w.ready, h)
@@ -265,6 +267,7 @@ func (w *worker[Req]) beat(ctx context.Context) {
 func (w *worker[Req]) renew(cfg *Config, rows []Held) {
 	ctx, cancel := w.bookkeeping(cfg)
 	defer cancel()
+	until := time.Now().Add(cfg.Lease)
 	kept, err := w.r.store.Renew(ctx, cfg.Lease, rows)
 	if err != nil {
 		w.failed("renew", err) // the lease may last; the token decides in the end
@@ -273,10 +276,22 @@ func (w *worker[Req]) renew(cfg *Config, rows []Held) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, row := range rows {
-		if h := w.held[row.ID]; !kept[i] && h != nil && h.row.Token == row.Token {
+		h := w.held[row.ID]
+		switch {
+		case h == nil || h.row.Token != row.Token: // ended meanwhile
+		case kept[i]:
+			h.until = until
+		default:
 			h.cancel(ErrLost)
 		}
 	}
+}
+
+// overdue tells that a lease may be over: this process was slow, or the store is.
+func (w *worker[Req]) overdue(h *holding) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().After(h.until)
 }
 
 // sweepMost bounds what one statement of a sweep touches.
