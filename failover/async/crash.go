@@ -18,6 +18,9 @@ const (
 	// crashClip bounds the weight of one latency, in standard deviations: no single
 	// call raises the alarm.
 	crashClip = 4.0
+	// crashLate is from how late on a running call is evidence, in standard deviations:
+	// one call in a thousand gets there in the best of times.
+	crashLate = 3.0
 	// crashMinSigma is the least standard deviation of log latency assumed: an even
 	// series must not make ordinary noise look like an outlier.
 	crashMinSigma = 0.25
@@ -36,7 +39,8 @@ type crash struct {
 	calls          int // calls that the share of failures was learned from
 	share          float64
 
-	slow, failing, both float64 // the sums
+	slow, failing, both float64       // the sums
+	good                time.Duration // when slow was last zero: the last good news
 
 	slots   [crashSlices]slice
 	running int
@@ -100,6 +104,9 @@ func (d *crash) Record(c detect.Call) bool {
 		timed = timed && z > crashShift/2
 	}
 	d.add(z, timed, c.Failed)
+	if !c.Failed && d.slow == 0 {
+		d.good = max(d.good, c.At)
+	}
 	d.learn(c)
 	return d.most() >= d.cfg.Threshold
 }
@@ -108,8 +115,13 @@ func (d *crash) add(z float64, timed, failed bool) {
 	failing, both := d.errorEvidence(failed, d.cfg.ErrorAlarm), d.errorEvidence(failed, d.cfg.ErrorAlarm/2)
 	slow := 0.0
 	if timed {
-		slow = latencyEvidence(z, crashShift)
-		both += latencyEvidence(z, crashBoth)
+		if failed {
+			// A time-out is one piece of news, not two, and no answer that came late.
+			both = max(both, latencyEvidence(z, crashBoth))
+		} else {
+			slow = latencyEvidence(z, crashShift)
+			both += latencyEvidence(z, crashBoth)
+		}
 	}
 	d.slow = max(0, d.slow+slow)
 	d.failing = max(0, d.failing+failing)
@@ -170,16 +182,19 @@ func (d *crash) End(began time.Duration) {
 }
 
 // silence is the evidence of the calls that run at now: each counts as one that took
-// the time it has been running, for "slow", and adds nothing while that is ordinary.
+// the time it has been running, for "slow", once that is out of the ordinary.
+// Only those count that began after the last good news: of the calls from before it
+// the quick ones have ended and are forgotten, so that the ones left are slow in the
+// best of times, the more the busier it is.
 func (d *crash) silence(now time.Duration) float64 {
 	if d.running == 0 || d.seen < d.cfg.Warmup {
 		return 0
 	}
 	width := d.cfg.MaxInFlight / crashSlices
-	newest, sum := d.number(now), 0.0
+	newest, oldest, sum := d.number(now), d.number(d.good), 0.0
 	for i := range d.slots {
 		s := &d.slots[i]
-		if s.running == 0 || s.number > newest || s.number <= newest-crashSlices {
+		if s.running == 0 || s.number > newest || s.number <= max(oldest, newest-crashSlices) {
 			continue
 		}
 		// The end of its slice: never older than it is.
@@ -187,8 +202,8 @@ func (d *crash) silence(now time.Duration) float64 {
 		if age <= 0 {
 			continue
 		}
-		if e := latencyEvidence(d.late(age), crashShift); e > 0 {
-			sum += float64(s.running) * e
+		if z := d.late(age); z >= crashLate {
+			sum += float64(s.running) * latencyEvidence(z, crashShift)
 		}
 	}
 	return sum

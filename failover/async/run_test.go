@@ -111,7 +111,7 @@ func TestRetriesAreBoundedAndBackOff(t *testing.T) {
 		r := newRescued(t, async.NewMemory(), func(context.Context, string) error {
 			at = append(at, time.Since(began).Round(time.Second))
 			return async.NotDone(errAny)
-		}, async.Config{Retries: 3, Backoff: 10 * time.Second, MaxBackoff: 20 * time.Second, Poll: time.Millisecond})
+		}, async.Config{Retries: 3, Backoff: 10 * time.Second, MaxBackoff: 20 * time.Second, Poll: 100 * time.Millisecond})
 		accept(t, r, "a")
 		stop := running(t, r)
 		time.Sleep(time.Hour)
