@@ -1,0 +1,80 @@
+package gormstore_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"github.com/bulwark-go/bulwark/failover/async"
+	"github.com/bulwark-go/bulwark/failover/async/asynctest"
+	"github.com/bulwark-go/bulwark/failover/async/gormstore"
+	"github.com/bulwark-go/bulwark/internal/testenv"
+)
+
+func TestSuite(t *testing.T) { suite(t) }
+
+func TestSuiteByCompareAndSet(t *testing.T) { suite(t, gormstore.WithCompareAndSet()) }
+
+func suite(t *testing.T, opts ...gormstore.Option) {
+	testenv.EachSQL(t, func(t *testing.T, db *gorm.DB) {
+		n := 0
+		asynctest.Test(t, func(t *testing.T) async.Store {
+			n++
+			return open(t, db, append(opts, gormstore.WithTable(fmt.Sprintf("r%d", n)))...)
+		})
+	})
+}
+
+func open(t testing.TB, db *gorm.DB, opts ...gormstore.Option) *gormstore.Store {
+	t.Helper()
+	s, err := gormstore.New(db, opts...)
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(t.Context()))
+	return s
+}
+
+func TestMigrateTwice(t *testing.T) {
+	testenv.EachSQL(t, func(t *testing.T, db *gorm.DB) {
+		s := open(t, db)
+		require.NoError(t, s.Migrate(t.Context()))
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := gormstore.New(nil)
+	require.ErrorContains(t, err, "db")
+	_, err = gormstore.New(testenv.SQLite(t), gormstore.WithTable("a; DROP TABLE b"))
+	require.ErrorContains(t, err, "table")
+}
+
+// What a claim reads does not grow with what has ended or is not due.
+func TestClaimReadsAnIndexRange(t *testing.T) {
+	db := testenv.SQLite(t)
+	open(t, db)
+	var plan []struct{ Detail string }
+	require.NoError(t, db.Raw(`EXPLAIN QUERY PLAN SELECT id FROM async_requests
+		WHERE queue = 'q' AND state = 0 AND priority = 0 AND due <= 5 ORDER BY due, id LIMIT 10`).Scan(&plan).Error)
+	require.Len(t, plan, 1, "no sorting step: %v", plan)
+	require.True(t, strings.Contains(plan[0].Detail, "async_requests_due (queue=? AND state=? AND priority=? AND due<?)"), plan[0].Detail)
+}
+
+func ExampleNew() {
+	db := exampleDB()
+	store, err := gormstore.New(db, gormstore.WithTable("sms_later"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	if err := store.Migrate(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	stored, err := store.Put(ctx, []async.Entry{{Queue: "sms", Key: "order-1", Payload: []byte("{}")}})
+	fmt.Println(stored[0].Duplicate, stored[0].State, err)
+	// Output: false queued <nil>
+}

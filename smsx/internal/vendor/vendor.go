@@ -1,0 +1,79 @@
+// Package vendor holds what the adapters of SMS vendors share: one HTTP call of
+// which it is known whether the request may have left.
+package vendor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/bulwark-go/bulwark/smsx"
+)
+
+// maxAnswer bounds an answer; vendors send a few hundred bytes for each number.
+const maxAnswer = 1 << 20
+
+// Client returns a copy of c that follows no redirects, as one would send the
+// message again; nil gets a client of its own with a timeout.
+func Client(c *http.Client) *http.Client {
+	copied := http.Client{Timeout: 10 * time.Second}
+	if c != nil {
+		copied = *c
+	}
+	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &copied
+}
+
+// Do sends req. On an error the outcome is Rejected when there never was a
+// connection, so that nothing can have left, and else Unknown.
+func Do(c *http.Client, req *http.Request) (body []byte, o smsx.Outcome, err error) {
+	var connected atomic.Bool
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	resp, err := c.Do(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	if err != nil {
+		if !connected.Load() {
+			o = smsx.Rejected
+		}
+		return nil, o, hideURL(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, smsx.Unknown, fmt.Errorf("reading the answer: %w", err)
+	}
+	return body, smsx.Unknown, nil
+}
+
+// hideURL drops the URL that net/http puts into its errors: it may hold numbers.
+func hideURL(err error) error {
+	type wrapper interface{ Unwrap() error }
+	var w wrapper
+	if errors.As(err, &w) && w.Unwrap() != nil {
+		return fmt.Errorf("calling the vendor: %w", w.Unwrap())
+	}
+	return err
+}
+
+// Batches sends m by at most size numbers at a time and puts the receipts
+// together. Batches after one that got no answer are not sent: their numbers are
+// Rejected.
+func Batches(m smsx.Message, provider string, size int, send func(smsx.Message) ([]smsx.Result, error)) (smsx.Receipt, error) {
+	var r smsx.Receipt
+	var cause error
+	for numbers := range slices.Chunk(m.Numbers, size) {
+		part := m
+		part.Numbers = numbers
+		if cause != nil {
+			r.Results = append(r.Results, smsx.Same(part, smsx.Result{Outcome: smsx.Rejected, Provider: provider}).Results...)
+			continue
+		}
+		results, err := send(part)
+		r.Results, cause = append(r.Results, results...), err
+	}
+	return r, r.Err(cause)
+}
