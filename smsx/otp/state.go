@@ -9,7 +9,7 @@ const (
 	days    = 31 // days of failures: 30 times 24 hours touch no more
 	day     = int64(86_400)
 	hour    = int64(3_600)
-	setBack = 60_000 // ms that a clock may be set back without ending codes
+	setBack = 60_000 // ms that a clock may be set back before cooldowns and codes end
 )
 
 // state is what is remembered of a subject and purpose; state.lua is the same in
@@ -78,7 +78,10 @@ func (s *state) issue(now time.Time, in Issue) Issued {
 	if wait := next.lockedFor(ms, l); wait > 0 {
 		return Issued{Locked, time.Duration(wait) * time.Millisecond}
 	}
-	wait := min(s.cooldown-ms, l.Cooldown.Milliseconds())
+	wait := s.cooldown - ms
+	if wait > l.Cooldown.Milliseconds()+setBack {
+		wait = 0 // the clock was set back; the hour's count still holds
+	}
 	wait = max(wait, full(next.sends, secs, hour, l.SendsPerHour), full(next.sends, secs, day, l.SendsPerDay))
 	if wait > 0 {
 		return Issued{Limited, time.Duration(wait) * time.Millisecond}

@@ -10,7 +10,10 @@ local locked = lockedFor(tonumber(ARGV[8]), tonumber(ARGV[9]))
 if locked > 0 then
   return {LOCKED, locked}
 end
-local wait = math.min(cooldown - now, tonumber(ARGV[4]))
+local wait = cooldown - now
+if wait > tonumber(ARGV[4]) + SETBACK then
+  wait = 0 -- the clock was set back; the hour's count still holds
+end
 for window, limit in pairs({[HOUR] = tonumber(ARGV[6]), [DAY] = tonumber(ARGV[7])}) do
   if #sends >= limit then
     wait = math.max(wait, (sends[#sends - limit + 1] + window - secs) * 1000)

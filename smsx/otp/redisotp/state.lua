@@ -6,6 +6,7 @@
 --   v  the last guess's id and answer
 local ABSENT, GRANTED, LIMITED, LOCKED, VERIFIED, WRONG, EXPIRED, EXHAUSTED = 0, 1, 2, 3, 4, 5, 6, 7
 local DAY, HOUR, DAYS, SLACK = 86400, 3600, 31, 1000
+local SETBACK = 60000 -- ms that a clock may be set back before cooldowns and codes end
 local ttl = redis.call('PTTL', KEYS[1])
 if ttl == -1 then
   return {err = 'NOEXPIRY the key never ends'}

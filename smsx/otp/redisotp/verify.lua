@@ -3,7 +3,6 @@
 -- ARGV[1] the guess's id   ARGV[2] validity, ms   ARGV[3] failures a day
 -- ARGV[4] failures in 30 days   ARGV[5...] key id and MAC, for each key
 -- Returns {outcome}
-local SETBACK = 60000 -- ms that a clock may be set back without ending codes
 local id = ARGV[1] .. ':'
 if raw[9] and string.sub(raw[9], 1, #id) == id then
   return {tonumber(string.sub(raw[9], #id + 1))} -- the client lost our answer and asks again
