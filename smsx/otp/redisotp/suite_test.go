@@ -50,7 +50,10 @@ func newStore(t require.TestingT, rdb redis.UniversalClient) *redisotp.Store {
 }
 
 func TestRedisConforms(t *testing.T) {
-	rdb := testenv.Redis(t)
+	options := testenv.RedisOptions(t)
+	options.PoolTimeout, options.ReadTimeout = 5*time.Minute, time.Minute // a thousand at once, on a slow machine
+	rdb := redis.NewClient(options)
+	t.Cleanup(func() { _ = rdb.Close() })
 	otptest.Test(t, func(t *testing.T) otptest.Harness {
 		require.NoError(t, rdb.FlushDB(context.Background()).Err())
 		c := newClock(t, rdb)
