@@ -118,7 +118,8 @@ func (c *Concurrency) SetLimit(limit int64) error {
 }
 
 // Acquire implements [concurrency.Acquirer]. It does not wait for a slot. The
-// error wraps that of the client, or is a [*StateError].
+// error wraps that of the client, or is a [*StateError]. A call whose answer was
+// lost, and that the client sends again, takes one slot only.
 func (c *Concurrency) Acquire(ctx context.Context, key string) (concurrency.Ticket, error) {
 	if key == "" {
 		return concurrency.Ticket{}, ratelimit.ErrKey
