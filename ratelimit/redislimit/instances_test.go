@@ -30,3 +30,27 @@ func TestAnInstanceWithFewerLimitsKeepsTheOthersUsage(t *testing.T) {
 	require.True(t, take(t, fewer, "k", 1).Allowed)
 	require.Greater(t, rdb.PTTL(t.Context(), at).Val(), 25*time.Minute, "the usage would be forgotten early")
 }
+
+func TestAnInstanceWithALowerLimitKeepsTheOthersCounts(t *testing.T) {
+	for _, step := range []time.Duration{90 * time.Second, -time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			rdb := testenv.Redis(t)
+			high, c := limiter(t, rdb, redislimit.NewSlidingWindow, ratelimit.PerMinute(100))
+			low, err := redislimit.Make(redislimit.NewSlidingWindow).On(c.name)(rdb, ratelimit.PerMinute(5))
+			require.NoError(t, err)
+			require.True(t, take(t, high, "k", 90).Allowed)
+			c.advance(step)
+			used := 90 // all as of now, when the clock was set back
+			if step > 0 {
+				used = 45 // half of the period before
+			}
+			d := take(t, low, "k", 1)
+			require.Equal(t, step > 0, d.Allowed, "half of a full lower limit is free")
+			if d.Allowed {
+				require.Equal(t, int64(1), d.Remaining)
+				used++
+			}
+			require.Equal(t, int64(100-used), take(t, high, "k", 0).Remaining, "the lower limit was stored")
+		})
+	}
+}
