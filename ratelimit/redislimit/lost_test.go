@@ -2,6 +2,7 @@ package redislimit_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/bulwark-go/bulwark/internal/faultproxy"
 	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/ratelimit/concurrency"
+	"github.com/bulwark-go/bulwark/ratelimit/redislimit"
 )
 
 // behindAProxy returns a client whose network fails on demand, and one of the same
@@ -58,4 +60,82 @@ func TestAnAcquireThatIsSentAgainKeepsItsOwnSlot(t *testing.T) {
 	require.False(t, acquire(t, c).Allowed)
 	r.ticket.Release()
 	require.Zero(t, direct.Exists(t.Context(), at).Val(), "the slot is free again")
+}
+
+func TestCloseDoesNotWaitForARedisThatHangs(t *testing.T) {
+	rdb, _, proxy := behindAProxy(t, func(o *redis.Options) {
+		o.MaxRetries, o.ReadTimeout, o.ContextTimeoutEnabled = -1, time.Hour, true
+	})
+	hook := &watching{seen: make(chan struct{}, 1)}
+	rdb.AddHook(hook)
+	c := instance(t, rdb, 1, redislimit.WithTTL(time.Hour), redislimit.WithBudget(50*time.Millisecond))
+	acquire(t, c).Release() // Redis has the script
+	<-hook.seen
+	held := acquire(t, c)
+	proxy.Set(faultproxy.Fault{Down: faultproxy.Link{Hold: true}})
+	t.Cleanup(proxy.Heal) // before the instance is closed for good
+	held.Release()
+	<-hook.seen // within the budget, in vain
+	<-hook.seen // beside the caller
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	select {
+	case err := <-closed:
+		require.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		require.FailNow(t, "Close waits for as long as the lease lives")
+	}
+}
+
+// watching tells when slots are about to be given back.
+type watching struct{ seen chan struct{} }
+
+func (w *watching) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (w *watching) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "zrem" {
+			select {
+			case w.seen <- struct{}{}:
+			default:
+			}
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (w *watching) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func TestGivingBackIsTriedUntilRedisIsBack(t *testing.T) {
+	rdb := testenv.Redis(t)
+	var failures atomic.Int64
+	c := instance(t, rdb, 1, redislimit.WithTTL(time.Hour), redislimit.WithOnFailure(func(context.Context, error) { failures.Add(1) }))
+	hook := &failing{name: "zrem"}
+	rdb.AddHook(hook)
+	held := acquire(t, c)
+	hook.left.Store(3)
+	held.Release()
+	at := key("ratelimit:concurrency", "k")
+	require.Eventually(t, func() bool { return rdb.Exists(t.Context(), at).Val() == 0 }, 30*time.Second, 5*time.Millisecond)
+	require.Equal(t, int64(3), failures.Load(), "the ticket's end, and twice beside it")
+}
+
+func TestCloseEndsTheGivingBack(t *testing.T) {
+	rdb := testenv.Redis(t)
+	c := instance(t, rdb, 1, redislimit.WithTTL(time.Hour))
+	hook := &failing{name: "zrem"}
+	rdb.AddHook(hook)
+	held := acquire(t, c)
+	hook.left.Store(1 << 40) // for good
+	held.Release()
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	select {
+	case err := <-closed:
+		require.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		require.FailNow(t, "Close waits for a Redis that does not come back")
+	}
 }
