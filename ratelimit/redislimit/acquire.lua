@@ -3,8 +3,8 @@
 -- ARGV[1]  name of the new lease
 -- ARGV[2]  limit
 -- ARGV[3]  how long a lease lives, in us
--- Returns {how many leases there were}: the new one was taken when that is below
--- the limit.
+-- Returns {how many other leases there were}: the new one was taken when that is
+-- below the limit. A call that is sent again finds its own lease and keeps it.
 local SLACK = 1000 -- ms that a key outlives its use
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -14,6 +14,9 @@ if type(ended) == 'table' then
   return ended
 end
 local held = redis.call('ZCARD', KEYS[1])
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  held = math.min(held, limit) - 1
+end
 local ends = string.format('%.0f', now + life)
 if held < limit then
   redis.call('ZADD', KEYS[1], ends, ARGV[1])

@@ -82,6 +82,7 @@ type Concurrency struct {
 
 	mu      sync.Mutex
 	closed  bool
+	done    chan struct{}  // closed with it
 	running sync.WaitGroup // what runs beside the callers; added to under mu
 	again   chan struct{}  // as many as give back beside the callers
 }
@@ -99,7 +100,7 @@ func NewConcurrency(rdb redis.UniversalClient, limit int64, opts ...Option) (*Co
 	o := newOptions("concurrency", opts)
 	c := &Concurrency{
 		rdb: rdb, keys: o.keys, acquire: acquireScript, renewal: renewScript, ttl: o.ttl, budget: o.budget, onFailure: o.onFailure,
-		name: rand.Text()[:16] + "-", again: make(chan struct{}, mostAgain),
+		name: rand.Text()[:16] + "-", done: make(chan struct{}), again: make(chan struct{}, mostAgain),
 	}
 	if err := errors.Join(c.SetLimit(limit), o.validate(rdb)); err != nil {
 		return nil, err
@@ -118,7 +119,8 @@ func (c *Concurrency) SetLimit(limit int64) error {
 }
 
 // Acquire implements [concurrency.Acquirer]. It does not wait for a slot. The
-// error wraps that of the client, or is a [*StateError].
+// error wraps that of the client, or is a [*StateError]. A call whose answer was
+// lost, and that the client sends again, takes one slot only.
 func (c *Concurrency) Acquire(ctx context.Context, key string) (concurrency.Ticket, error) {
 	if key == "" {
 		return concurrency.Ticket{}, ratelimit.ErrKey
@@ -145,12 +147,16 @@ func (c *Concurrency) Acquire(ctx context.Context, key string) (concurrency.Tick
 	return concurrency.NewTicket(d, l.end), nil
 }
 
-// Close ends all renewals and waits for those under way; tickets that are still
-// held lose their slots after the TTL, and can be ended until then. Later calls
-// do nothing.
+// Close ends all renewals, and what still tries to give slots back; it waits for
+// the round trips under way, for [WithBudget] at most. Tickets that are still held
+// lose their slots after the TTL, and can be ended until then. Later calls do
+// nothing.
 func (c *Concurrency) Close() error {
 	c.mu.Lock()
-	c.closed = true
+	if !c.closed {
+		c.closed = true
+		close(c.done)
+	}
 	c.mu.Unlock()
 	c.running.Wait()
 	return nil
@@ -216,19 +222,23 @@ func (l *lease) end(concurrency.Verdict) {
 	l.ended = true
 	l.timer.Stop()
 	l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), l.owner.budget)
-	defer cancel()
-	if err := l.giveBack(ctx); err != nil {
-		l.owner.failed(ctx, "release", err)
+	if !l.giveBack() {
 		l.giveBackBeside()
 	}
 }
 
-func (l *lease) giveBack(ctx context.Context) error {
-	return l.owner.rdb.ZRem(ctx, l.key, l.name).Err()
+// giveBack reports whether there is nothing left to try.
+func (l *lease) giveBack() bool {
+	c := l.owner
+	ctx, cancel := context.WithTimeout(context.Background(), c.budget)
+	defer cancel()
+	err := c.rdb.ZRem(ctx, l.key, l.name).Err()
+	c.failed(ctx, "release", err)
+	return err == nil || errors.Is(err, redis.ErrClosed)
 }
 
-// giveBackBeside tries beside the caller, for as long as the lease can live.
+// giveBackBeside tries beside the caller, for as long as the lease can live or
+// until Close.
 func (l *lease) giveBackBeside() {
 	c := l.owner
 	select {
@@ -243,8 +253,24 @@ func (l *lease) giveBackBeside() {
 	go func() {
 		defer c.running.Done()
 		defer func() { <-c.again }()
-		ctx, cancel := context.WithTimeout(context.Background(), c.ttl)
-		defer cancel()
-		c.failed(ctx, "release", l.giveBack(ctx))
+		l.giveBackUntilDone()
 	}()
+}
+
+// longestPause is that between two tries of giving back.
+const longestPause = 500 * time.Millisecond
+
+func (l *lease) giveBackUntilDone() {
+	c := l.owner
+	lapsed := time.NewTimer(c.ttl)
+	defer lapsed.Stop()
+	for !l.giveBack() {
+		select {
+		case <-time.After(min(c.ttl/30, longestPause)):
+		case <-lapsed.C:
+			return
+		case <-c.done:
+			return
+		}
+	}
 }

@@ -42,7 +42,11 @@ if not peek then
   end
   if #changes > 0 then
     redis.call('HSET', KEYS[1], unpack(changes))
-    redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(longest / 1000) + SLACK))
+    -- An instance with other limits may need the hash for longer.
+    local life = math.ceil(longest / 1000) + SLACK
+    if redis.call('PTTL', KEYS[1]) < life then
+      redis.call('PEXPIRE', KEYS[1], string.format('%.0f', life))
+    end
   end
 end
 return missing

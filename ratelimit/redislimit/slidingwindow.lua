@@ -62,9 +62,11 @@ if state then
   if w ~= window then -- another window than before: all that counts, counts as of now
     start, prev, cur = now, 0, cur + carried(prev, w - (now - start), w)
   end
-  prev, cur = math.min(prev, limit), math.min(cur, limit)
 end
-local admitted = cur + cost + carried(prev, window - (now - start), window) <= limit
+-- To decide, no more than the limit was used. What is stored stays whole, since
+-- other instances may have another limit.
+local share = carried(math.min(prev, limit), window - (now - start), window)
+local admitted = math.min(cur, limit) + cost + share <= limit
 if cost > 0 and (admitted or back) then
   local after = cur
   if admitted then
