@@ -1,8 +1,8 @@
 // Package dryrun tells what other rules would have done to the traffic of the last
 // minutes, before they are put in force.
 //
-//	recorder, err := dryrun.New(set, dryrun.Config{})
-//	d, err := recorder.Decide(ctx, subject, 1) // instead of set.Decide
+//	recorder, err := dryrun.New(dryrun.Config{})
+//	set, err := rules.New(list, rules.WithOnDecision(recorder.Record))
 //	…
 //	report, err := recorder.DryRun(ctx, candidate)
 //	fmt.Printf("%d of %d calls would be rejected; now it is %d\n",
@@ -32,24 +32,28 @@ type Config struct {
 	Memory int
 }
 
-// Recorder decides by a [rules.Set] and remembers what was asked. It is safe for
-// concurrent use.
-type Recorder struct {
-	next *rules.Set
+// Recorder remembers what a [rules.Set] was asked. It is safe for concurrent use.
+type Recorder struct{}
+
+// Option configures [New].
+type Option interface{ apply(*Recorder) }
+
+type optionFunc func(*Recorder)
+
+func (f optionFunc) apply(r *Recorder) { f(r) }
+
+// WithFactory sets what makes the limiters of a dry run, for sets whose own are no
+// token buckets. They must take the time from now, which begins at 0 and is driven by
+// the replay, and start with full budgets.
+func WithFactory(f func(r rules.Rule, now func() time.Duration) (ratelimit.Limiter, error)) Option {
+	return optionFunc(func(*Recorder) {})
 }
 
-// New returns a Recorder in front of next. It records from the first call on, and
-// starts nothing.
-func New(next *rules.Set, c Config) (*Recorder, error) { return &Recorder{next: next}, nil }
+// New returns a Recorder. It starts nothing.
+func New(c Config, opts ...Option) (*Recorder, error) { return &Recorder{}, nil }
 
-// Decide is [rules.Set.Decide].
-func (r *Recorder) Decide(ctx context.Context, subject rules.Subject, cost int64) (ratelimit.Decision, error) {
-	return r.next.Decide(ctx, subject, cost)
-}
-
-// Take is [rules.Set.Take].
-func (r *Recorder) Take(ctx context.Context, user string, cost int64) (ratelimit.Decision, error) {
-	return r.next.Take(ctx, user, cost)
+// Record remembers a call. It is for [rules.WithOnDecision].
+func (r *Recorder) Record(ctx context.Context, subject rules.Subject, cost int64, d ratelimit.Decision, err error) {
 }
 
 // Report is what a dry run found. All counts are of calls, whatever their cost.

@@ -48,8 +48,10 @@ type Snapshot struct {
 	Version uint64
 	// Running tells whether Run runs.
 	Running bool
-	// Connected tells whether the last look at the store succeeded.
+	// Connected tells whether the last look at the store succeeded, and Watching
+	// whether its changes are heard of at once; if not, by polling.
 	Connected bool
+	Watching  bool
 	// Checked is when the last look succeeded, by this machine's clock.
 	Checked time.Time
 	// Ended tells that the revision's time is over and its Then is in force here,
@@ -72,7 +74,8 @@ func (f *Follower) Latest(ctx context.Context) (Revision, error) { return Revisi
 // Save makes a revision of e and puts it in force here; the other instances follow.
 // It fails with [rules.ErrStale], and changes nothing, if the latest revision is not
 // that with the number after, and with [*ratelimit.FieldError]s for bad rules or a
-// missing author. e.Then and e.Restores are ignored.
+// missing author. What it sets in e
+// itself is ignored.
 //
 // After another error it may have been saved or not: look at the history.
 func (f *Follower) Save(ctx context.Context, after uint64, e Edit) (Revision, error) {

@@ -2,24 +2,24 @@
 // the [rules.Set] of each instance equal to a [Store], in which each change is a
 // numbered [Revision] with an author.
 //
-//	store, err := redisrules.New(rdb, "api")
-//	follower, err := rollout.New(set, store, "pod-7", rollout.Config{})
-//	go follower.Run(ctx)
-//	…
-//	rev, err := follower.Save(ctx, seen.Number, rollout.Edit{Rules: edited, Author: "kim"})
+//		store, err := redisrules.New(rdb, "api")
+//		follower, err := rollout.New(set, store, "pod-7", rollout.Config{})
+//		go follower.Run(ctx)
+//		…
+//		rev, err := follower.Save(ctx, seen.Number, rollout.Edit{Rules: edited, Author: "kim"})
 //
-//   - A change is made against the revision that its author saw. If another came
-//     first, it is refused with [rules.ErrStale] and changes nothing.
-//   - A revision with a limited life ends by itself: whichever instance notices
-//     first saves the rules that stood before as a new revision.
-//   - A rollback is a new revision too. Numbers only grow.
-//   - Bad rules are refused when they are saved, and again where they are read: a
-//     document that someone damaged never replaces good rules.
-//   - While the store fails, the rules in force stay. [Follower.Snapshot] tells
-//     since when, and why.
-//   - A store that has lost its revisions gets back, from the first instance that
-//     notices, the newest that one runs, under a higher number. The same fills a
-//     new store with the rules that the first set was made with.
+//	  - A change is made against the revision that its author saw. If another came
+//	    first, it is refused with [rules.ErrStale] and changes nothing.
+//	  - A revision with a limited life ends by itself: whichever instance notices
+//	    first saves the rules that stood before as a new revision.
+//	  - A rollback is a new revision too. Numbers only grow.
+//	  - Bad rules are refused when they are saved, and again where they are read: a
+//	    document that someone damaged never replaces good rules.
+//	  - While the store fails, the rules in force stay. [Follower.Snapshot] tells
+//	    since when, and why.
+//	  - A store that has lost its revisions gets back, from the first instance that
+//	    notices, the newest that one runs, under a higher number. The same fills a
+//	    new store with the rules that the first set was made with.
 //
 // Nothing runs but in [Follower.Run]; a page that only looks needs no more than
 // the methods.
@@ -44,9 +44,11 @@ type Edit struct {
 	// microseconds, by its own clock.
 	For time.Duration
 
-	// Then are the rules that come back after For. [Follower.Save] sets them:
-	// those of the last revision without a limit.
+	// Then are the rules that come back after For, and Base is the number of their
+	// revision. [Follower.Save] sets them: those of the last revision without a
+	// limit.
 	Then []rules.Rule
+	Base uint64
 	// Restores is the number of the revision whose rules are taken up again: by a
 	// rollback, at the end of a temporary one, or after the store lost it. The
 	// Follower sets it; 0 otherwise.
