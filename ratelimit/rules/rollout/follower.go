@@ -1,7 +1,9 @@
 package rollout
 
 import (
-	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bulwark-go/bulwark/ratelimit/rules"
@@ -10,8 +12,8 @@ import (
 // Config holds the times of a [Follower].
 type Config struct {
 	// Poll is how often the store is looked at in case that no news arrived; 0 is
-	// 5 s. It is varied by a tenth. An instance is forgotten after three times
-	// that.
+	// 5 s. It is varied by a tenth. While changes cannot be watched, it is 1 s at
+	// most. An instance is forgotten after three times Poll and Timeout.
 	Poll time.Duration
 	// Retry is the first pause after a failure; 0 is 100 ms. It doubles with each
 	// further failure, up to Poll, and is varied by a half.
@@ -20,23 +22,85 @@ type Config struct {
 	Timeout time.Duration
 }
 
+func (c Config) validate() (Config, error) {
+	var errs []error
+	for _, f := range []struct {
+		name     string
+		value    *time.Duration
+		fallback time.Duration
+	}{
+		{"poll", &c.Poll, 5 * time.Second},
+		{"retry", &c.Retry, 100 * time.Millisecond},
+		{"timeout", &c.Timeout, 2 * time.Second},
+	} {
+		if *f.value == 0 {
+			*f.value = f.fallback
+		}
+		if *f.value < time.Millisecond || *f.value > time.Hour {
+			errs = append(errs, bad(f.name, *f.value, "must be 0 (the default), or from 1ms to 1h"))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
 // Follower keeps a [rules.Set] equal to a [Store], and is how a page reads and
 // changes what the store holds. It is safe for concurrent use.
 type Follower struct {
-	store Store
+	set    *rules.Set
+	store  Store
+	name   string
+	config Config
+
+	running atomic.Bool
+	news    chan struct{} // one place: the store may hold something else
+
+	// turn is taken by whoever reads the store to apply what it reads, so that
+	// nothing older is applied after. It is a channel, for the sake of contexts.
+	turn chan struct{}
+
+	mu    sync.Mutex // guards state; nothing is called with it held
+	state state
+}
+
+// state is what a Snapshot tells, and the store's clock.
+type state struct {
+	held     Revision // what the set runs; never changed in place
+	version  uint64   // of the set's rules
+	ended    bool     // held.Then is what the set runs
+	checked  time.Time
+	stored   time.Time // the store's time when it was checked
+	failures int
+	err      error
+	watching bool
+	watchErr error
 }
 
 // New returns a Follower for the instance of the given name, which must be its own
-// in the fleet. It takes over the rules when it runs, not before: until then, the
-// set goes on with those it has.
+// in the fleet. It takes over the rules when it runs, or is used, not before: until
+// then, the set goes on with those it has. Bad values are refused with
+// [*ratelimit.FieldError]s.
 func New(set *rules.Set, store Store, instance string, c Config) (*Follower, error) {
-	return &Follower{store: store}, nil
+	c, err := c.validate()
+	errs := []error{err}
+	if set == nil {
+		errs = append(errs, bad("set", "nil", "must be given"))
+	}
+	if store == nil {
+		errs = append(errs, bad("store", "nil", "must be given"))
+	}
+	if instance == "" {
+		errs = append(errs, bad("instance", `""`, "must be given"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	f := &Follower{
+		set: set, store: store, name: instance, config: c,
+		news: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+	}
+	f.state.held.Rules, f.state.version = set.Rules()
+	return f, nil
 }
-
-// Run follows the store until ctx ends, and returns its error. It does not end for
-// failures of the store: it tries again, and Snapshot tells. Only one Run at a time
-// makes sense; a second returns [ErrRunning].
-func (f *Follower) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 
 // Snapshot is the state of a [Follower].
 type Snapshot struct {
@@ -52,6 +116,8 @@ type Snapshot struct {
 	// whether its changes are heard of at once; if not, by polling.
 	Connected bool
 	Watching  bool
+	// WatchErr is why watching ended last; nil while Watching.
+	WatchErr error
 	// Checked is when the last look succeeded, by this machine's clock.
 	Checked time.Time
 	// Ended tells that the revision's time is over and its Then is in force here,
@@ -64,36 +130,26 @@ type Snapshot struct {
 }
 
 // Snapshot returns the present state, without asking the store.
-func (f *Follower) Snapshot() Snapshot { return Snapshot{} }
-
-// Latest brings the set up to date with the store and returns the revision that
-// both have. A page shows this one and passes its number back to Save. If the store
-// cannot be asked, the error comes with the revision that the set runs.
-func (f *Follower) Latest(ctx context.Context) (Revision, error) { return Revision{}, nil }
-
-// Save makes a revision of e and puts it in force here; the other instances follow.
-// It fails with [rules.ErrStale], and changes nothing, if the latest revision is not
-// that with the number after, and with [*ratelimit.FieldError]s for bad rules or a
-// missing author. What it sets in e
-// itself is ignored.
-//
-// After another error it may have been saved or not: look at the history.
-func (f *Follower) Save(ctx context.Context, after uint64, e Edit) (Revision, error) {
-	return Revision{}, nil
+func (f *Follower) Snapshot() Snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Snapshot{
+		Instance: f.name, Revision: f.state.held.clone(), Version: f.state.version,
+		Running: f.running.Load(), Connected: f.state.err == nil && !f.state.checked.IsZero(),
+		Watching: f.state.watching, WatchErr: f.state.watchErr,
+		Checked: f.state.checked, Ended: f.state.ended,
+		Failures: f.state.failures, Err: f.state.err,
+	}
 }
 
-// Rollback is Save of the rules that the revision with the number to had, for good.
-// It fails with [ErrUnknown] if the history does not reach as far.
-func (f *Follower) Rollback(ctx context.Context, after, to uint64, author, note string) (Revision, error) {
-	return Revision{}, nil
+func (f *Follower) now() state {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
 }
 
-// History is the store's [Ledger] History.
-func (f *Follower) History(ctx context.Context, n int) ([]Revision, error) {
-	return f.store.History(ctx, n)
-}
-
-// Instances is the store's [Fleet] Instances.
-func (f *Follower) Instances(ctx context.Context) ([]Instance, error) {
-	return f.store.Instances(ctx)
+func (f *Follower) change(how func(*state)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	how(&f.state)
 }

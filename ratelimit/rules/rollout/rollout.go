@@ -106,7 +106,7 @@ type Fleet interface {
 	Watch(ctx context.Context, changed func()) error
 
 	// Acknowledge says which revision an instance runs. It is forgotten after
-	// life, if not said again.
+	// life, if not said again; with a life of 0, at once.
 	Acknowledge(ctx context.Context, i Instance, life time.Duration) error
 
 	// Instances returns those that are not forgotten, by name.
