@@ -1,0 +1,9 @@
+-- Reads the latest revision, together with the time.
+-- KEYS[1]  the revisions, newest first
+-- Returns {seconds, us, line}, without the line if there is no revision.
+local time = redis.call('TIME')
+local head = redis.pcall('LINDEX', KEYS[1], 0)
+if type(head) == 'table' then
+  return head
+end
+return {time[1], time[2], head}
