@@ -190,7 +190,7 @@ func (x *exchange) level(status int, err error) logger.Level {
 }
 
 func (v *visit) write(c *gin.Context, log logger.Logger, level logger.Level, status int, err error) {
-	var room [16]logger.Field // stays on the stack for the common line
+	var room [16]logger.Arg // stays on the stack for the common line
 	route := c.FullPath()
 	if route == "" {
 		route = unmatchedLabel

@@ -7,13 +7,13 @@ import (
 )
 
 // bodies returns the fields for the bodies that are to be logged.
-func (v *visit) bodies() []logger.Field {
-	var fields []logger.Field
+func (v *visit) bodies() []logger.Arg {
+	var fields []logger.Arg
 	fields = appendBody(fields, "request_body", v.request)
 	return appendBody(fields, "response_body", v.x.response)
 }
 
-func appendBody(fields []logger.Field, key string, p *capture) []logger.Field {
+func appendBody(fields []logger.Arg, key string, p *capture) []logger.Arg {
 	if p == nil {
 		return fields
 	}
@@ -29,7 +29,7 @@ func appendBody(fields []logger.Field, key string, p *capture) []logger.Field {
 }
 
 // appendStack adds the stack of a panic.
-func appendStack(fields []logger.Field, err error) []logger.Field {
+func appendStack(fields []logger.Arg, err error) []logger.Arg {
 	var p *panicError
 	if errors.As(err, &p) {
 		fields = append(fields, logger.String("stack", string(p.stack)))

@@ -141,7 +141,7 @@ func (l *Logger) Trace(ctx context.Context, begin time.Time, explain func() (sql
 	if !l.values {
 		text = Fingerprint(l.cfg.Dialect, text)
 	}
-	fields := make([]logger.Field, 0, 5)
+	fields := make([]logger.Arg, 0, 5)
 	fields = append(fields,
 		logger.String("sql", text),
 		logger.Duration("duration", took),

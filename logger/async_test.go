@@ -80,10 +80,10 @@ func TestQueuedValuesAreThoseOfTheCall(t *testing.T) {
 	rec := loggertest.New(t)
 	a := newAsync(t, rec, 0)
 	m := map[string]int{"a": 1}
-	fields := []logger.Field{logger.Any("m", m), logger.Group("g", logger.Any("m", m))}
-	logger.New(a).Info("m", fields...)
+	args := []logger.Arg{logger.Any("m", m), logger.Group("g", logger.Any("m", m))}
+	logger.New(a).Info("m", args...)
 	m["a"] = 2
-	fields[0].Key = "changed"
+	args[0] = logger.Int("changed", 1)
 	require.NoError(t, a.Flush(context.Background()))
 	rec.RequireLine(logger.LevelInfo, "m", logger.Any("m", map[string]int{"a": 1}), logger.Group("g", logger.Any("m", map[string]int{"a": 1})))
 }

@@ -60,10 +60,10 @@ func (e *encoder) method(v reflect.Value, depth int) bool {
 	}
 	switch lv := x.(type) {
 	case slog.LogValuer:
-		e.plain(e.field(FromAttr(slog.Any("", lv)), depth), depth)
+		e.plain(e.field(fromAttr(slog.Any("", lv), 0), depth), depth)
 		return true
 	case slog.Value:
-		e.plain(e.field(FromAttr(slog.Attr{Value: lv}), depth), depth)
+		e.plain(e.field(fromAttr(slog.Attr{Value: lv}, 0), depth), depth)
 		return true
 	}
 	if text, ok := asText(x); ok {

@@ -1,8 +1,6 @@
 package logger
 
 import (
-	"fmt"
-	"log/slog"
 	"math"
 	"time"
 )
@@ -28,8 +26,8 @@ const (
 	KindJSON
 )
 
-// Field is a key with a typed value. Build one with the functions below; read one
-// in a [Core] by its Kind. The zero Field is left out of a line.
+// Field is a key with a typed value, as a [Core] reads it: by its Kind. Callers give
+// [Arg]s. The zero Field is left out of a line.
 type Field struct {
 	Key  string
 	Kind Kind
@@ -43,113 +41,28 @@ type Field struct {
 	Any any
 }
 
-// String returns a text field.
-func String(key, value string) Field { return Field{Key: key, Kind: KindString, Text: value} }
-
-// Strings returns a field with a list of texts. The list is read when the line is
-// written.
-func Strings(key string, values []string) Field { return Field{Key: key, Any: values} }
-
-// Stringer returns a field for value.String(), called only when the line is
-// written. A nil value or a panic in String gives a text that says so.
-func Stringer(key string, value fmt.Stringer) Field { return Field{Key: key, Any: stringer{value}} }
-
-// Int returns an integer field.
-func Int(key string, value int) Field { return Int64(key, int64(value)) }
-
-// Int64 returns an integer field.
-func Int64(key string, value int64) Field { return Field{Key: key, Kind: KindInt64, Num: value} }
-
-// Uint64 returns an unsigned integer field.
-func Uint64(key string, value uint64) Field {
-	return Field{Key: key, Kind: KindUint64, Num: int64(value)}
-}
-
-// Float64 returns a floating-point field. The values that JSON has no number for
-// become the texts "NaN", "+Inf" and "-Inf".
-func Float64(key string, value float64) Field {
-	return Field{Key: key, Kind: KindFloat64, Num: int64(math.Float64bits(value))}
-}
-
-// Bool returns a boolean field.
-func Bool(key string, value bool) Field {
-	f := Field{Key: key, Kind: KindBool}
-	if value {
-		f.Num = 1
-	}
-	return f
-}
-
-// Duration returns a field for a time span.
-func Duration(key string, value time.Duration) Field {
-	return Field{Key: key, Kind: KindDuration, Num: int64(value)}
-}
-
 // The instants whose nanoseconds since the Unix epoch fit into an int64.
 var (
 	firstNano = time.Unix(0, math.MinInt64)
 	lastNano  = time.Unix(0, math.MaxInt64)
 )
 
-// Time returns a field for an instant, kept with its zone.
-func Time(key string, value time.Time) Field {
+func timeField(key string, value time.Time) Field {
 	if value.Before(firstNano) || value.After(lastNano) {
 		return Field{Key: key, Kind: KindTime, Any: value}
 	}
 	return Field{Key: key, Kind: KindTime, Num: value.UnixNano(), Any: value.Location()}
 }
 
-// Err returns a field named "error". A nil error gives a field that is left out.
-func Err(err error) Field { return Field{Key: "error", Kind: KindError, Any: err} }
+func textField(key, value string) Field { return Field{Key: key, Kind: KindString, Text: value} }
 
-// NamedErr returns an error field under another key than [Err]'s.
-func NamedErr(key string, err error) Field { return Field{Key: key, Kind: KindError, Any: err} }
-
-// Group returns a field that nests others under key; with an empty key they stand
-// beside the group's neighbours. A group without content is left out. When a key
-// repeats inside, the last one wins.
-func Group(key string, fields ...Field) Field {
-	own := appendFields(make([]Field, 0, len(fields)), fields, false)
-	return Field{Key: key, Kind: KindGroup, Any: own}
-}
-
-// Any returns a field for everything else. It costs an allocation for most values.
-//
-// Basic types, times and errors become what their own constructor gives. Other
-// values are read when the line is written: by their LogValue, MarshalJSON,
-// MarshalText or String method, else field by field under their JSON names. What
-// they print is cut at 8 levels and 8 KiB, cycles are cut, and a panic on the way
-// becomes a text in the line.
-func Any(key string, value any) Field {
-	switch v := value.(type) {
-	case string:
-		return String(key, v)
-	case bool:
-		return Bool(key, v)
-	case int:
-		return Int(key, v)
-	case int64:
-		return Int64(key, v)
-	case int32:
-		return Int64(key, int64(v))
-	case uint64:
-		return Uint64(key, v)
-	case uint32:
-		return Uint64(key, uint64(v))
-	case float64:
-		return Float64(key, v)
-	case time.Duration:
-		return Duration(key, v)
-	case time.Time:
-		return Time(key, v)
-	case error:
-		return NamedErr(key, v)
-	case []Field:
-		return Group(key, v...)
-	case slog.Value:
-		return FromAttr(slog.Attr{Key: key, Value: v})
+// group nests fields as [Group] does.
+func group(key string, fields []Field) Field {
+	own, seen := make([]Field, 0, len(fields)), uint64(0)
+	for _, f := range fields {
+		own = settle(append(own, f), &seen, false)
 	}
-	return Field{Key: key, Any: value}
+	return Field{Key: key, Kind: KindGroup, Any: own}
 }
 
 // Float returns the value of a KindFloat64 field.

@@ -46,9 +46,9 @@ func (t *front) enabled(l Level) bool {
 	return (t.level == nil || t.level.enabled(l)) && t.core.Enabled(l)
 }
 
-func (t *front) with(fields []Field) Core {
+func (t *front) with(args []Arg) Core {
 	b := buffers.Get().(*buffer)
-	b.fields = appendFields(b.fields[:0], fields, t.keep)
+	b.fields = appendArgs(b.fields[:0], args, t.keep)
 	core := t.core
 	if len(b.fields) > 0 {
 		core = core.With(b.fields)
@@ -57,10 +57,10 @@ func (t *front) with(fields []Field) Core {
 	return core
 }
 
-func (t *front) write(e *Entry, fields []Field) {
+func (t *front) write(e *Entry, args []Arg) {
 	e.Message = escape(e.Message)
 	b := buffers.Get().(*buffer)
-	b.fields = appendFields(b.fields[:0], fields, t.keep)
+	b.fields = appendArgs(b.fields[:0], args, t.keep)
 	t.core.Write(*e, b.fields)
 	b.free()
 }
@@ -82,28 +82,37 @@ func (b *buffer) free() {
 	buffers.Put(b)
 }
 
-// appendFields appends the fields of one call that are not empty to dst, which is
+// appendArgs appends the fields of one call that are not empty to dst, which is
 // empty. A repeated key takes the place of the earlier one unless keep is set.
-func appendFields(dst, fields []Field, keep bool) []Field {
+func appendArgs(dst []Field, args []Arg, keep bool) []Field {
 	var seen uint64 // one bit per hash of a key met so far: most lines never search
-	for i := range fields {
-		f := &fields[i]
-		if f.Kind == KindAny || f.Kind == KindError || f.Kind == KindGroup {
-			if f.Empty() {
-				continue
-			}
-		}
-		bit := keyBit(f.Key)
-		if seen&bit != 0 && !keep {
-			if j := indexKey(dst, f.Key); j >= 0 {
-				dst[j] = *f
-				continue
-			}
-		}
-		seen |= bit
-		dst = append(dst, *f)
+	for i := range args {
+		dst = append(dst, Field{})
+		args[i].unfold(&dst[len(dst)-1]) // in place: a Field is dear to copy
+		dst = settle(dst, &seen, keep)
 	}
 	return dst
+}
+
+// settle drops the last field again when it is empty, or puts it where its key has
+// been before.
+func settle(fields []Field, seen *uint64, keep bool) []Field {
+	last := len(fields) - 1
+	f := &fields[last]
+	if f.Kind == KindAny || f.Kind == KindError || f.Kind == KindGroup {
+		if f.Empty() {
+			return fields[:last]
+		}
+	}
+	bit := keyBit(f.Key)
+	if *seen&bit != 0 && !keep {
+		if j := indexKey(fields[:last], f.Key); j >= 0 {
+			fields[j] = *f
+			return fields[:last]
+		}
+	}
+	*seen |= bit
+	return fields
 }
 
 func keyBit(key string) uint64 {

@@ -107,12 +107,12 @@ func New(core Core, opts ...Option) Logger {
 func (l Logger) Enabled(level Level) bool { return l.front != nil && l.front.enabled(level) }
 
 // With returns a Logger that adds fields to each line.
-func (l Logger) With(fields ...Field) Logger {
-	if l.front == nil || len(fields) == 0 {
+func (l Logger) With(args ...Arg) Logger {
+	if l.front == nil || len(args) == 0 {
 		return l
 	}
 	f := *l.front
-	f.core = f.with(fields)
+	f.core = f.with(args)
 	l.front = &f
 	return l
 }
@@ -151,24 +151,24 @@ func (l Logger) Named(name string) Logger {
 }
 
 // Log writes a line at a level that is only known at run time.
-func (l Logger) Log(level Level, msg string, fields ...Field) { l.log(level, msg, fields) }
+func (l Logger) Log(level Level, msg string, args ...Arg) { l.log(level, msg, args) }
 
 // Debug writes a line that a developer wants while looking for a fault.
-func (l Logger) Debug(msg string, fields ...Field) { l.log(LevelDebug, msg, fields) }
+func (l Logger) Debug(msg string, args ...Arg) { l.log(LevelDebug, msg, args) }
 
 // Info writes a line that an operator wants in calm times.
-func (l Logger) Info(msg string, fields ...Field) { l.log(LevelInfo, msg, fields) }
+func (l Logger) Info(msg string, args ...Arg) { l.log(LevelInfo, msg, args) }
 
 // Warn writes a line about something tolerable that should be watched.
-func (l Logger) Warn(msg string, fields ...Field) { l.log(LevelWarn, msg, fields) }
+func (l Logger) Warn(msg string, args ...Arg) { l.log(LevelWarn, msg, args) }
 
 // Error writes a line about something that should be impossible.
-func (l Logger) Error(msg string, fields ...Field) { l.log(LevelError, msg, fields) }
+func (l Logger) Error(msg string, args ...Arg) { l.log(LevelError, msg, args) }
 
 // LogEntry writes a line whose time, caller and ids another logging API already
 // knows: it is for bridges, such as sloglog's handler. An empty Module, TraceID or
 // SpanID is filled in from l; Time and PC stay as given.
-func (l Logger) LogEntry(e Entry, fields ...Field) {
+func (l Logger) LogEntry(e Entry, args ...Arg) {
 	if !l.Enabled(e.Level) {
 		return
 	}
@@ -178,21 +178,21 @@ func (l Logger) LogEntry(e Entry, fields ...Field) {
 	if e.TraceID == "" && l.ids != nil {
 		e.TraceID, e.SpanID = l.ids.trace, l.ids.span
 	}
-	l.front.write(&e, fields)
+	l.front.write(&e, args)
 }
 
 // log must stay a plain call with the level test inside, so that the methods above
 // are inlined, and small, so that a disabled line costs no stack frame to speak of.
-// Neither it nor what it calls may let fields escape: a caller's variadic slice
-// stays on its stack.
-func (l Logger) log(level Level, msg string, fields []Field) {
+// Neither it nor what it calls may let args escape, nor what their refs point to: both
+// stay on the caller's stack.
+func (l Logger) log(level Level, msg string, args []Arg) {
 	if l.Enabled(level) {
-		l.emit(level, msg, fields)
+		l.emit(level, msg, args)
 	}
 }
 
 //go:noinline
-func (l Logger) emit(level Level, msg string, fields []Field) {
+func (l Logger) emit(level Level, msg string, args []Arg) {
 	e := Entry{Time: time.Now(), Level: level, Message: msg, Module: l.front.module}
 	if l.ids != nil {
 		e.TraceID, e.SpanID = l.ids.trace, l.ids.span
@@ -200,7 +200,7 @@ func (l Logger) emit(level Level, msg string, fields []Field) {
 	if l.front.caller {
 		e.PC = callerPC()
 	}
-	l.front.write(&e, fields)
+	l.front.write(&e, args)
 }
 
 // callerPC returns the program counter of the call to the exported method: above

@@ -35,7 +35,7 @@ func TestLastOfRepeatedKeysWins(t *testing.T) {
 	rec := loggertest.New(t)
 	var seen [][]logger.Field
 	core := spy{Core: rec, fields: &seen}
-	repeated := []logger.Field{logger.Int("k", 1), logger.Int("x", 2), logger.String("k", "3"), logger.Err(errors.New("a")), logger.Err(nil)}
+	repeated := []logger.Arg{logger.Int("k", 1), logger.Int("x", 2), logger.String("k", "3"), logger.Err(errors.New("a")), logger.Err(nil)}
 
 	logger.New(core).Info("m", repeated...)
 	logger.New(core, logger.KeepDuplicates()).Info("m", repeated...)
@@ -68,12 +68,12 @@ func keysOf(fields []logger.Field) []string {
 }
 
 func TestCallersSliceIsNotHandedOn(t *testing.T) {
-	given := []logger.Field{logger.Int("k", 1)}
+	given := []logger.Arg{logger.Group("g", logger.Int("k", 1))}
 	core := scribble{}
 	log := logger.New(core)
 	log.Info("m", given...)
 	log.With(given...)
-	require.Equal(t, "k", given[0].Key)
+	require.Equal(t, "g", given[0].Field().Key)
 }
 
 // scribble breaks the contract: it changes the fields it gets.

@@ -147,5 +147,5 @@ func (q *queue) report() {
 	q.mu.Unlock()
 	defer q.mu.Lock()
 	q.root.Write(Entry{Time: time.Now(), Level: LevelWarn, Message: SummaryMessage, Module: "logger"},
-		[]Field{String("by", "full queue"), Uint64("dropped", n)})
+		[]Field{String("by", "full queue").Field(), Uint64("dropped", n).Field()})
 }

@@ -41,7 +41,7 @@ func (f Field) Resolved() Field {
 		return r.field(f, 0)
 	case KindFloat64:
 		if v := f.Float(); math.IsNaN(v) || math.IsInf(v, 0) {
-			return String(f.Key, floatText(v))
+			return textField(f.Key, floatText(v))
 		}
 	}
 	return f
@@ -58,7 +58,7 @@ func resolveError(f Field) Field {
 	if !ok {
 		return Field{}
 	}
-	return String(f.Key, errorText(err))
+	return textField(f.Key, errorText(err))
 }
 
 func (r *resolver) field(f Field, depth int) Field {
@@ -66,7 +66,7 @@ func (r *resolver) field(f Field, depth int) Field {
 	switch f.Kind {
 	case KindGroup:
 		if depth >= maxDepth {
-			return String(f.Key, tooDeep)
+			return textField(f.Key, tooDeep)
 		}
 		return Field{Key: f.Key, Kind: KindGroup, Any: r.fields(f.Fields(), depth+1)}
 	case KindAny:
@@ -85,7 +85,7 @@ func (r *resolver) fields(fields []Field, depth int) []Field {
 			continue
 		}
 		if r.left <= 0 {
-			return append(out, Bool(tooLong, true))
+			return append(out, Bool(tooLong, true).Field())
 		}
 		if f = r.field(f, depth); !f.Empty() {
 			out = append(out, f)
@@ -102,10 +102,10 @@ func (r *resolver) any(f Field, depth int) Field {
 		return Field{Key: f.Key, Kind: KindJSON, Text: "null"}
 	}
 	if lv, ok := v.(slog.LogValuer); ok {
-		return r.field(FromAttr(slog.Attr{Key: f.Key, Value: slog.AnyValue(lv)}), depth)
+		return r.field(fromAttr(slog.Attr{Key: f.Key, Value: slog.AnyValue(lv)}, 0), depth)
 	}
 	if text, ok := asText(v); ok {
-		return String(f.Key, text)
+		return textField(f.Key, text)
 	}
 	if _, ok := v.(json.Marshaler); !ok {
 		if plain, ok := scalar(f.Key, reflect.ValueOf(v)); ok {
@@ -121,43 +121,55 @@ func (r *resolver) any(f Field, depth int) Field {
 func scalar(key string, v reflect.Value) (Field, bool) {
 	switch v.Kind() {
 	case reflect.String:
-		return String(key, cut(v.String())), true
+		return textField(key, cut(v.String())), true
 	case reflect.Bool:
-		return Bool(key, v.Bool()), true
+		return Bool(key, v.Bool()).Field(), true
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return Int64(key, v.Int()), true
+		return Int64(key, v.Int()).Field(), true
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return Uint64(key, v.Uint()), true
+		return Uint64(key, v.Uint()).Field(), true
 	case reflect.Float32, reflect.Float64:
-		return Float64(key, v.Float()).Resolved(), true
+		return Float64(key, v.Float()).Field().Resolved(), true
 	}
 	return Field{}, false
 }
 
-// FromAttr returns a as a Field, LogValuers resolved; for bridges from slog. The
-// zero Attr gives the zero Field.
-func FromAttr(a slog.Attr) Field { return fromAttr(a, 0) }
-
-func fromAttr(a slog.Attr, depth int) Field {
-	if depth > maxDepth {
-		return String(a.Key, tooDeep)
-	}
-	v := resolve(a.Value)
-	switch v.Kind() {
+// FromAttr returns a as an Arg, LogValuers resolved; for bridges from slog. The
+// zero Attr gives the zero Arg.
+func FromAttr(a slog.Attr) Arg {
+	switch v := a.Value; v.Kind() {
 	case slog.KindString:
 		return String(a.Key, v.String())
 	case slog.KindInt64:
 		return Int64(a.Key, v.Int64())
-	case slog.KindUint64:
-		return Uint64(a.Key, v.Uint64())
-	case slog.KindFloat64:
-		return Float64(a.Key, v.Float64())
 	case slog.KindBool:
 		return Bool(a.Key, v.Bool())
 	case slog.KindDuration:
 		return Duration(a.Key, v.Duration())
+	}
+	return fromAttr(a, 0).Arg()
+}
+
+func fromAttr(a slog.Attr, depth int) Field {
+	if depth > maxDepth {
+		return textField(a.Key, tooDeep)
+	}
+	v := resolve(a.Value)
+	switch v.Kind() {
+	case slog.KindString:
+		return textField(a.Key, v.String())
+	case slog.KindInt64:
+		return Int64(a.Key, v.Int64()).Field()
+	case slog.KindUint64:
+		return Uint64(a.Key, v.Uint64()).Field()
+	case slog.KindFloat64:
+		return Float64(a.Key, v.Float64()).Field()
+	case slog.KindBool:
+		return Bool(a.Key, v.Bool()).Field()
+	case slog.KindDuration:
+		return Duration(a.Key, v.Duration()).Field()
 	case slog.KindTime:
-		return Time(a.Key, v.Time())
+		return timeField(a.Key, v.Time())
 	case slog.KindGroup:
 		attrs := v.Group()
 		fields := make([]Field, len(attrs))
@@ -168,9 +180,9 @@ func fromAttr(a slog.Attr, depth int) Field {
 			}
 			fields[i] = fromAttr(inner, depth+1)
 		}
-		return Group(a.Key, fields...)
+		return group(a.Key, fields)
 	}
-	return Any(a.Key, v.Any())
+	return Any(a.Key, v.Any()).Field()
 }
 
 // resolve follows LogValuers to their value. slog's own Resolve would put the

@@ -42,11 +42,11 @@ func count(f logger.Field) int {
 }
 
 func TestValuesWithoutEndAreBounded(t *testing.T) {
-	require.Less(t, count(logger.Any("k", wide{}).Resolved()), 3000)
-	text := logger.Any("k", []any{wide{}, wide{}}).Resolved().Text
+	require.Less(t, count(logger.Any("k", wide{}).Field().Resolved()), 3000)
+	text := logger.Any("k", []any{wide{}, wide{}}).Field().Resolved().Text
 	require.True(t, json.Valid([]byte(text)))
 	require.LessOrEqual(t, len(text), 8<<10)
-	require.NotPanics(t, func() { logger.Any("k", self{}).Resolved() })
+	require.NotPanics(t, func() { logger.Any("k", self{}).Field().Resolved() })
 }
 
 func TestResolvedLeavesPlainKindsOnly(t *testing.T) {
@@ -66,17 +66,17 @@ func TestResolvedLeavesPlainKindsOnly(t *testing.T) {
 		json.RawMessage(`{`), json.RawMessage(strings.Repeat("1", 1<<20)), map[string]any{strings.Repeat("k", 1<<20): 1},
 		[]any{strings.Repeat("\"", 1<<20)}, [][]byte{make([]byte, 1<<20)},
 	} {
-		f := logger.Any("k", v).Resolved()
+		f := logger.Any("k", v).Field().Resolved()
 		check(f)
 		require.LessOrEqual(t, len(f.Text), 8<<10, "%T", v)
-		check(logger.Group("g", logger.Any("k", v), logger.Any("l", v)).Resolved())
+		check(logger.Group("g", logger.Any("k", v), logger.Any("l", v)).Field().Resolved())
 	}
 }
 
 func TestErrorsAndTimesInsideStructs(t *testing.T) {
 	v := tree{Children: []*tree{{}}, Err: errors.New("boom"), At: time.Unix(0, 0).UTC(), Took: time.Second, secret: "x"}
 	require.JSONEq(t, `{"children":[{"err":null,"At":"0001-01-01T00:00:00Z","Took":"0s"}],"err":"boom","At":"1970-01-01T00:00:00Z","Took":"1s"}`,
-		logger.Any("k", v).Resolved().Text)
+		logger.Any("k", v).Field().Resolved().Text)
 }
 
 func FuzzResolved(f *testing.F) {
@@ -86,7 +86,7 @@ func FuzzResolved(f *testing.F) {
 		for range depth & 15 {
 			v = []any{v, s, map[string]any{s: v}}
 		}
-		r := logger.Any("k", v).Resolved()
+		r := logger.Any("k", v).Field().Resolved()
 		if !json.Valid([]byte(r.Text)) || len(r.Text) > 8<<10 {
 			t.Fatalf("%d bytes: %s", len(r.Text), r.Text)
 		}

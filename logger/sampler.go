@@ -260,7 +260,7 @@ func (d dropped) write(core Core, at time.Time) {
 		}
 	}
 	core.Write(Entry{Time: at, Level: level, Message: SummaryMessage, Module: "logger"},
-		[]Field{String("by", "sampling"), Int("dropped", total), Any("top", top)})
+		[]Field{String("by", "sampling").Field(), Int("dropped", total).Field(), Any("top", top).Field()})
 }
 
 func (d drop) shown() DroppedLines {

@@ -45,7 +45,7 @@ func TestSamplerLetsTheFirstAndThenEveryMthPass(t *testing.T) {
 	rec := loggertest.New(t)
 	s := newSampler(t, rec, logger.SamplerConfig{First: 2, Every: 3})
 	for i := range 10 {
-		s.Write(logger.Entry{Time: time.Unix(100, 0), Message: "m"}, []logger.Field{logger.Int("i", i)})
+		s.Write(logger.Entry{Time: time.Unix(100, 0), Message: "m"}, []logger.Field{logger.Int("i", i).Field()})
 	}
 	var passed []any
 	for _, r := range rec.Records() {
@@ -126,7 +126,7 @@ func TestSamplerAccountIsExact(t *testing.T) {
 		s := newSampler(t, rec, logger.SamplerConfig{
 			Tick: time.Second, First: rapid.IntRange(1, 5).Draw(rt, "first"), Every: rapid.IntRange(1, 5).Draw(rt, "every"),
 		})
-		cores := []logger.Core{s, s.With([]logger.Field{logger.Int("k", 1)})}
+		cores := []logger.Core{s, s.With([]logger.Field{logger.Int("k", 1).Field()})}
 		at, offered := time.Unix(0, 0), 0
 		for range rapid.IntRange(0, 300).Draw(rt, "lines") {
 			at = at.Add(time.Duration(rapid.IntRange(-300, 600).Draw(rt, "step")) * time.Millisecond)

@@ -133,7 +133,7 @@ func BenchmarkTenFields(b *testing.B) {
 
 // BenchmarkContext writes one field beside ten that With added.
 func BenchmarkContext(b *testing.B) {
-	var own []logger.Field
+	var own []logger.Arg
 	var zaps []zap.Field
 	var attrs []any
 	zc := newZerolog().With()

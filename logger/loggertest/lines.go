@@ -207,7 +207,7 @@ func hugeValue(t *testing.T, b Backend) {
 }
 
 func manyFields(t *testing.T, b Backend) {
-	many := make([]logger.Field, 500)
+	many := make([]logger.Arg, 500)
 	for i := range many {
 		many[i] = logger.Int(fmt.Sprintf("k%d", i), i)
 	}

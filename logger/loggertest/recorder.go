@@ -177,10 +177,12 @@ func (r *Recorder) Reset() {
 
 // RequireLine ends the test when no line has the level, the message and, among its
 // fields, the given ones.
-func (r *Recorder) RequireLine(level logger.Level, msg string, fields ...logger.Field) {
+func (r *Recorder) RequireLine(level logger.Level, msg string, args ...logger.Arg) {
 	r.tb.Helper()
 	want := map[string]any{}
-	add(want, fields)
+	for _, a := range args {
+		add(want, []logger.Field{a.Field()})
+	}
 	for _, line := range r.Records() {
 		if line.Level == level && line.Message == msg && contains(line.Fields, want) {
 			return

@@ -44,7 +44,7 @@ func Test(t *testing.T, factory func(testing.TB) Backend) {
 
 type valueCase struct {
 	name   string
-	fields func() []logger.Field
+	fields func() []logger.Arg
 	want   map[string]any
 }
 

@@ -20,10 +20,10 @@ func valueCases() []valueCase {
 	return append(append(plainCases(), nestedCases()...), hostileCases()...)
 }
 
-type fields = []logger.Field
+type fields = []logger.Arg
 type object = map[string]any
 
-func given(f ...logger.Field) func() []logger.Field { return func() []logger.Field { return f } }
+func given(f ...logger.Arg) func() []logger.Arg { return func() []logger.Arg { return f } }
 
 func plainCases() []valueCase {
 	at := time.Date(2024, 2, 29, 12, 30, 45, 123456789, time.FixedZone("", 8*3600))
@@ -56,7 +56,7 @@ func plainCases() []valueCase {
 		{"joined errors", given(logger.Err(errors.Join(errors.New("a"), errors.New("b")))), object{"error": "a\nb"}},
 		{"named error", given(logger.NamedErr("cause", errors.New("boom"))), object{"cause": "boom"}},
 		{"nil error", given(logger.Err(nil), logger.Int("k", 1)), object{"k": 1}},
-		{"zero field", given(logger.Field{}, logger.Int("k", 1)), object{"k": 1}},
+		{"zero field", given(logger.Arg{}, logger.Int("k", 1)), object{"k": 1}},
 		{"strings", given(logger.Strings("k", []string{"a", "b"})), object{"k": []any{"a", "b"}}},
 		{"no strings", given(logger.Strings("k", []string{})), object{"k": []any{}}},
 		{"stringer", given(logger.Stringer("k", net.IPv4(10, 0, 0, 1))), object{"k": "10.0.0.1"}},

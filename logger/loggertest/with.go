@@ -58,11 +58,11 @@ func withRepeats(t *testing.T, b Backend) {
 }
 
 func sliceChanged(t *testing.T, b Backend) {
-	given := []logger.Field{logger.String("k", "old"), logger.Group("g", logger.Int("a", 1))}
-	log := logger.New(b.Core).With(given...)
-	given[0] = logger.String("k", "new")
-	given[1].Fields()[0] = logger.Int("a", 2)
-	log.Info("m")
+	given := []logger.Field{logger.String("k", "old").Field(), logger.Group("g", logger.Int("a", 1)).Field()}
+	core := b.Core.With(given)
+	given[0] = logger.String("k", "new").Field()
+	given[1].Fields()[0] = logger.Int("a", 2).Field()
+	logger.New(core).Info("m")
 	require.Equal(t, `{"g":{"a":1},"k":"old"}`, canonicalText(one(t, b).Fields))
 }
 
@@ -85,7 +85,7 @@ func valuesChanged(t *testing.T, b Backend) {
 
 func fieldsChanged(t *testing.T, b Backend) {
 	m := map[string]string{"a": "old"}
-	given := []logger.Field{logger.Any("m", m), logger.Err(errors.New("old"))}
+	given := []logger.Arg{logger.Any("m", m), logger.Err(errors.New("old"))}
 	log := logger.New(b.Core)
 	log.Info("m", given...)
 	m["a"] = "new"
@@ -94,7 +94,7 @@ func fieldsChanged(t *testing.T, b Backend) {
 }
 
 func groupOfSlice(t *testing.T, b Backend) {
-	inner := []logger.Field{logger.Int("a", 1)}
+	inner := []logger.Arg{logger.Int("a", 1)}
 	g := logger.Group("g", inner...)
 	inner[0] = g // would be a cycle if the group kept the slice
 	logger.New(b.Core).Info("m", g)

@@ -26,6 +26,7 @@
 package mask
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 
@@ -167,22 +168,26 @@ func (m *masker) field(f logger.Field) (logger.Field, bool) {
 	return f, false
 }
 
+func text(key, value string) logger.Field {
+	return logger.Field{Key: key, Kind: logger.KindString, Text: value}
+}
+
 // number hides by key only: patterns would find phones in counts and durations.
 func number(c class, f logger.Field) (logger.Field, bool) {
 	switch {
 	case c == secret:
-		return logger.String(f.Key, Text), true
+		return text(f.Key, Text), true
 	case c != phone || f.Kind == logger.KindFloat64 || f.Num >= 0 && f.Num < 1e6:
 		return f, false
 	case f.Kind == logger.KindInt64:
-		return logger.String(f.Key, Phone(strconv.FormatInt(f.Num, 10))), true
+		return text(f.Key, Phone(strconv.FormatInt(f.Num, 10))), true
 	}
-	return logger.String(f.Key, Phone(strconv.FormatUint(uint64(f.Num), 10))), true
+	return text(f.Key, Phone(strconv.FormatUint(uint64(f.Num), 10))), true
 }
 
 func (m *masker) document(c class, f logger.Field) (logger.Field, bool) {
 	if c == secret && f.Text != "null" {
-		return logger.String(f.Key, Text), true
+		return text(f.Key, Text), true
 	}
 	doc := m.json(f.Text)
 	changed := doc != f.Text
@@ -192,7 +197,7 @@ func (m *masker) document(c class, f logger.Field) (logger.Field, bool) {
 
 func (m *masker) group(c class, f logger.Field) (logger.Field, bool) {
 	if c == secret && !f.Empty() {
-		return logger.String(f.Key, Text), true
+		return text(f.Key, Text), true
 	}
 	r := f.Resolved() // bounds the depth of the walk
 	if r.Kind != logger.KindGroup {
@@ -203,7 +208,7 @@ func (m *masker) group(c class, f logger.Field) (logger.Field, bool) {
 		return f, false
 	}
 	defer b.free()
-	return logger.Group(f.Key, inner...), true
+	return logger.Field{Key: f.Key, Kind: logger.KindGroup, Any: slices.Clone(inner)}, true
 }
 
 type buffer struct{ fields []logger.Field }

@@ -33,7 +33,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func line(t *testing.T, opts []mask.Option, fields ...logger.Field) map[string]any {
+func line(t *testing.T, opts []mask.Option, fields ...logger.Arg) map[string]any {
 	t.Helper()
 	rec := loggertest.New(t)
 	logger.New(mask.New(rec, opts...)).Info("m", fields...)
@@ -107,8 +107,11 @@ func TestCallersDataStaysAsItIs(t *testing.T) {
 	s := []string{number}
 	a := &account{Password: "hunter2", Note: number}
 	err := fmt.Errorf("to %s", number)
-	group := logger.Group("g", logger.String("to", number))
-	given := []logger.Field{logger.String("to", number), logger.Any("m", m), logger.Strings("s", s), logger.Any("a", a), logger.Err(err), group}
+	group := logger.Group("g", logger.String("to", number)).Field()
+	given := []logger.Field{
+		logger.String("to", number).Field(), logger.Any("m", m).Field(), logger.Strings("s", s).Field(), logger.Any("a", a).Field(),
+		logger.Err(err).Field(), group,
+	}
 	before := fmt.Sprintf("%+v", given)
 
 	rec := loggertest.New(t)
@@ -166,7 +169,7 @@ func FuzzCore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value string) {
 		for _, v := range []any{value, map[string]string{key: value}, []any{key, map[string]any{"x": value, key: 1}}, errors.New(value)} {
 			core := mask.New(checked{t})
-			core.Write(logger.Entry{Message: value}, []logger.Field{logger.Any(key, v), logger.Group(key, logger.Any(key, v))})
+			core.Write(logger.Entry{Message: value}, []logger.Field{logger.Any(key, v).Field(), logger.Group(key, logger.Any(key, v)).Field()})
 		}
 	})
 }

@@ -31,8 +31,8 @@ type handler struct {
 }
 
 type group struct {
-	name   string
-	fields []logger.Field
+	name string
+	args []logger.Arg
 }
 
 // Enabled implements slog.Handler.
@@ -42,16 +42,16 @@ func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
 
 // WithAttrs implements slog.Handler.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	fields := make([]logger.Field, 0, len(attrs))
+	args := make([]logger.Arg, 0, len(attrs))
 	for _, a := range attrs {
-		fields = append(fields, logger.FromAttr(a).Resolved())
+		args = append(args, logger.FromAttr(a).Field().Resolved().Arg())
 	}
 	if len(h.groups) == 0 {
-		return &handler{log: h.log.With(fields...)}
+		return &handler{log: h.log.With(args...)}
 	}
 	groups := slices.Clone(h.groups)
 	last := &groups[len(groups)-1]
-	last.fields = append(slices.Clip(last.fields), fields...)
+	last.args = append(slices.Clip(last.args), args...)
 	return &handler{log: h.log, groups: groups}
 }
 
@@ -65,18 +65,18 @@ func (h *handler) WithGroup(name string) slog.Handler {
 
 // Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	fields := make([]logger.Field, 0, r.NumAttrs())
+	args := make([]logger.Arg, 0, r.NumAttrs())
 	r.Attrs(func(a slog.Attr) bool {
-		fields = append(fields, logger.FromAttr(a))
+		args = append(args, logger.FromAttr(a))
 		return true
 	})
 	for _, g := range slices.Backward(h.groups) {
-		inner := append(slices.Clip(g.fields), fields...)
-		fields = []logger.Field{logger.Group(g.name, inner...)}
+		inner := append(slices.Clip(g.args), args...)
+		args = []logger.Arg{logger.Group(g.name, inner...)}
 	}
 	h.log.Ctx(ctx).LogEntry(logger.Entry{
 		Time: r.Time, Level: clamp(r.Level), Message: r.Message, PC: r.PC,
-	}, fields...)
+	}, args...)
 	return nil
 }
 

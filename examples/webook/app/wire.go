@@ -68,7 +68,8 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err := ioc.Migrate(ctx, db); err != nil {
 		return err
 	}
-	users, err := ioc.Users(db, rdb, a.live, inner)
+	accounts := ioc.UserRepository(db, rdb, a.live, inner)
+	users, err := ioc.Users(accounts, cfg.Users)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,11 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 			return err
 		}
 	}
-	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, web.NewUsers(users, sessions, rules))
+	wechat, err := ioc.Wechat(ctx, &a.closers, a.live, accounts, rdb, sessions, a.URL()+"/oauth2/wechat/callback", inner)
+	if err != nil {
+		return err
+	}
+	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, web.NewUsers(users, sessions, rules), wechat)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	Kafka   Kafka   `mapstructure:"kafka"`
 	Session Session `mapstructure:"session"`
 	Users   Users   `mapstructure:"users"`
+	Wechat  Wechat  `mapstructure:"wechat"`
 	Log     Log     `mapstructure:"log"`
 	Trace   Trace   `mapstructure:"trace"`
 }
@@ -96,6 +97,29 @@ type Session struct {
 	OutageReads time.Duration `mapstructure:"outageReads"`
 }
 
+// Wechat configures the login with WeChat.
+type Wechat struct {
+	// AppID and Secret are the app's at WeChat. Without them the embedded app
+	// brings a WeChat of its own to play with, and one on real servers has no
+	// login with WeChat.
+	AppID  string        `mapstructure:"appID"`
+	Secret logger.Secret `mapstructure:"secret"`
+	// AuthURL is where visitors are sent, APIURL where codes are traded:
+	// WeChat's own by default.
+	AuthURL string `mapstructure:"authURL"`
+	APIURL  string `mapstructure:"apiURL"`
+	// RedirectURL is where WeChat sends visitors back to:
+	// http://localhost:8080/oauth2/wechat/callback by default.
+	RedirectURL string `mapstructure:"redirectURL"`
+	// StateTTL is how long a visitor may take; 10 min by default.
+	StateTTL time.Duration `mapstructure:"stateTTL"`
+	// Timeout bounds the call to WeChat; 3 s by default, below http.timeout.
+	Timeout time.Duration `mapstructure:"timeout"`
+	// InsecureCookie lets the cookie travel over plain HTTP, for development on a
+	// host other than localhost, which browsers trust anyway. Off by default.
+	InsecureCookie bool `mapstructure:"insecureCookie"`
+}
+
 // What happens to a profile read when its cache fails.
 const (
 	// CachePass reads SQL instead, at most Users.CachePassMax at a time.
@@ -155,6 +179,11 @@ func Default() Config {
 		Users: Users{
 			BcryptCost: 10, CacheTTL: 15 * time.Minute, CacheTimeout: 200 * time.Millisecond,
 			CacheFailure: CachePass, CachePassMax: 64,
+		},
+		Wechat: Wechat{
+			AuthURL: "https://open.weixin.qq.com", APIURL: "https://api.weixin.qq.com",
+			RedirectURL: "http://localhost:8080/oauth2/wechat/callback",
+			StateTTL:    10 * time.Minute, Timeout: 3 * time.Second,
 		},
 		Log:   Log{Level: "info", Format: "console"},
 		Trace: Trace{Ratio: 1},

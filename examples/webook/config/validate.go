@@ -31,6 +31,7 @@ func (c Config) Validate() error {
 	}
 	c.Session.validate(&p)
 	c.Users.validate(&p)
+	c.Wechat.validate(&p)
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "console", "json")
 	if c.Trace.OTLP != "" {
@@ -82,6 +83,17 @@ func (u Users) validate(p *problems) {
 	p.between("users.cacheTimeout", u.CacheTimeout, time.Millisecond, 10*time.Second)
 	p.oneOf("users.cacheFailure", u.CacheFailure, CachePass, CacheFail)
 	p.check(u.CachePassMax >= 1, "users.cachePassMax", u.CachePassMax, "must be 1 or more")
+}
+
+func (w Wechat) validate(p *problems) {
+	if (w.AppID == "") != w.Secret.Empty() {
+		p.add("wechat.appID, wechat.secret: set both or none; the secret is best set as WEBOOK_WECHAT_SECRET")
+	}
+	p.url("wechat.authURL", w.AuthURL)
+	p.url("wechat.apiURL", w.APIURL)
+	p.url("wechat.redirectURL", w.RedirectURL)
+	p.between("wechat.stateTTL", w.StateTTL, time.Second, time.Hour)
+	p.between("wechat.timeout", w.Timeout, 10*time.Millisecond, 30*time.Second)
 }
 
 // problems collects what is wrong, so that an operator mends it in one go.

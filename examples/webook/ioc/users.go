@@ -15,15 +15,19 @@ import (
 	"github.com/bulwark-go/bulwark/observe"
 )
 
-// Users returns the use cases of accounts.
-func Users(db *gorm.DB, rdb *redis.Client, live *config.Live, observer observe.Observer) (*service.Users, error) {
+// UserRepository returns the accounts in db, with profiles cached in rdb.
+func UserRepository(db *gorm.DB, rdb *redis.Client, live *config.Live, observer observe.Observer) *repository.Users {
 	cfg := live.Get()
 	// A reader that read the old row stores its copy within its own deadline, and
 	// the edit that overtook it takes no longer than its own.
 	fence := 2*cfg.HTTP.Timeout + time.Second
 	settings := func() repository.Settings { return userSettings(live.Get().Users) }
-	repo := repository.NewUsers(dao.NewUsers(db), cache.NewUsers(rdb, fence), settings, observer)
-	return service.NewUsers(repo, cfg.Users.BcryptCost)
+	return repository.NewUsers(dao.NewUsers(db), cache.NewUsers(rdb, fence), settings, observer)
+}
+
+// Users returns the use cases of accounts.
+func Users(repo *repository.Users, cfg config.Users) (*service.Users, error) {
+	return service.NewUsers(repo, cfg.BcryptCost)
 }
 
 func userSettings(cfg config.Users) repository.Settings {

@@ -8,9 +8,9 @@ import (
 
 // Errors of the user store.
 var (
-	// ErrUserNotFound means that no account has the id or e-mail.
+	// ErrUserNotFound means that no account has the id, e-mail or phone.
 	ErrUserNotFound = errors.New("webook: user not found")
-	// ErrDuplicateUser means that another account has the e-mail.
+	// ErrDuplicateUser means that another account has the e-mail, the phone or the openid.
 	ErrDuplicateUser = errors.New("webook: duplicate user")
 )
 
@@ -23,6 +23,17 @@ type User struct {
 	// Birthday is a date at 00:00 UTC; zero when not given.
 	Birthday time.Time
 	AboutMe  string
+}
+
+// MaxWechatID is the longest id of WeChat's in bytes that we keep; its own have 28.
+const MaxWechatID = 128
+
+// WechatInfo is how WeChat calls a person.
+type WechatInfo struct {
+	// OpenID is the person's id in our app.
+	OpenID string
+	// UnionID is the same in all apps of one owner; empty where there is only one.
+	UnionID string
 }
 
 // Credentials is what a login is checked against.

@@ -14,6 +14,7 @@ const (
 	CodeInvalidInput   = 401001
 	CodeBadCredentials = 401002
 	CodeDuplicateEmail = 401003
+	CodeLoginRefused   = 401004
 	CodeBusy           = 501001
 )
 
@@ -30,6 +31,12 @@ func BadCredentials() error {
 // DuplicateEmail says that the e-mail has an account already.
 func DuplicateEmail(cause error) error {
 	return ginx.NewError(CodeDuplicateEmail, "this e-mail is already registered").WithCause(cause)
+}
+
+// LoginRefused says that a login through WeChat does not hold: begun elsewhere, too
+// long ago, or finished already.
+func LoginRefused(cause error) error {
+	return ginx.NewError(CodeLoginRefused, "this login has expired, please begin again").WithCause(cause)
 }
 
 // LoginNeeded says that the session's account no longer exists.

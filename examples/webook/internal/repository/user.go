@@ -65,6 +65,37 @@ func (r *Users) Credentials(ctx context.Context, email string) (domain.Credentia
 	return domain.Credentials{UserID: row.ID, Hash: row.Password}, nil
 }
 
+// FindOrCreateByPhone returns the id of the account with the phone, which is made
+// when there is none.
+func (r *Users) FindOrCreateByPhone(ctx context.Context, phone string) (int64, error) {
+	return r.findOrCreate(ctx,
+		func(ctx context.Context) (dao.User, error) { return r.table.ByPhone(ctx, phone) },
+		dao.User{Phone: sql.NullString{String: phone, Valid: true}})
+}
+
+// FindOrCreateByWechat returns the id of the account with the openid, which is made
+// when there is none.
+func (r *Users) FindOrCreateByWechat(ctx context.Context, info domain.WechatInfo) (int64, error) {
+	return r.findOrCreate(ctx,
+		func(ctx context.Context) (dao.User, error) { return r.table.ByWechat(ctx, info.OpenID) },
+		dao.User{WechatOpenID: []byte(info.OpenID), WechatUnionID: info.UnionID})
+}
+
+// findOrCreate looks first, as most who log in have an account. Of two who find
+// none at once the unique index lets one insert, and the other reads that row.
+func (r *Users) findOrCreate(ctx context.Context, find func(context.Context) (dao.User, error), fresh dao.User) (int64, error) {
+	row, err := find(ctx)
+	if err == nil || !errors.Is(err, domain.ErrUserNotFound) {
+		return row.ID, err
+	}
+	id, err := r.table.Insert(ctx, fresh)
+	if !errors.Is(err, domain.ErrDuplicateUser) {
+		return id, err
+	}
+	row, err = find(ctx)
+	return row.ID, err
+}
+
 // Profile returns user id from the cache; only a miss reads SQL. When the cache
 // fails, Settings.PassMax decides.
 func (r *Users) Profile(ctx context.Context, id int64) (domain.User, error) {

@@ -24,9 +24,13 @@ type User struct {
 	Password string         `gorm:"size:72"`
 	Nickname string         `gorm:"size:64"`
 	Birthday sql.NullInt64
-	AboutMe  string `gorm:"size:1024"`
-	Ctime    int64
-	Utime    int64
+	// WechatOpenID is unique where it is given, and binary: a column of text may
+	// take "oX" for "ox", which is somebody else.
+	WechatOpenID  []byte `gorm:"column:wechat_open_id;size:128;uniqueIndex"`
+	WechatUnionID string `gorm:"column:wechat_union_id;size:128"`
+	AboutMe       string `gorm:"size:1024"`
+	Ctime         int64
+	Utime         int64
 }
 
 // Users is the table users. It is safe for concurrent use.
@@ -38,9 +42,9 @@ type Users struct {
 // TranslateError and migrated with [Migrate].
 func NewUsers(db *gorm.DB) *Users { return &Users{db: db} }
 
-// migrateTries is one more than there are things to create, a table and two indexes:
+// migrateTries is one more than there are things to create, a table and three indexes:
 // of instances that start together each may lose the race for every one.
-const migrateTries = 4
+const migrateTries = 5
 
 // Migrate creates or extends the tables. Several instances may do so at once.
 func Migrate(ctx context.Context, db *gorm.DB) (err error) {
@@ -70,6 +74,16 @@ func (t *Users) Insert(ctx context.Context, u User) (int64, error) {
 // ByEmail returns the row with the e-mail, or [domain.ErrUserNotFound].
 func (t *Users) ByEmail(ctx context.Context, email string) (User, error) {
 	return t.first(ctx, "email = ?", email)
+}
+
+// ByPhone returns the row with the phone, or [domain.ErrUserNotFound].
+func (t *Users) ByPhone(ctx context.Context, phone string) (User, error) {
+	return t.first(ctx, "phone = ?", phone)
+}
+
+// ByWechat returns the row with the openid, or [domain.ErrUserNotFound].
+func (t *Users) ByWechat(ctx context.Context, openID string) (User, error) {
+	return t.first(ctx, "wechat_open_id = ?", []byte(openID))
 }
 
 // ByID returns the row with the id, or [domain.ErrUserNotFound].
