@@ -50,8 +50,7 @@ func WithOnShadow(f func(context.Context, ratelimit.Decision, error)) Option {
 }
 
 // WithOnDecision sets a function that is called with each call of [Set.Decide] and
-// its result. It runs on the request's goroutine; package dryrun has one that
-// remembers the traffic.
+// its result. It runs on the request's goroutine.
 func WithOnDecision(f func(ctx context.Context, s Subject, cost int64, d ratelimit.Decision, err error)) Option {
 	return optionFunc(func(s *Set) { s.onDecision = f })
 }

@@ -6,4 +6,7 @@ local head = redis.pcall('LINDEX', KEYS[1], 0)
 if type(head) == 'table' then
   return head
 end
+if not head then -- a nil in the answer is no text to a client
+  return {time[1], time[2]}
+end
 return {time[1], time[2], head}
