@@ -50,6 +50,7 @@ var technologies = map[string][]string{
 	"observe/otel":                 {"go.opentelemetry.io/"},
 	"logger/zaplog":                {"go.uber.org/zap"},
 	"logger/zerologlog":            {"github.com/rs/zerolog"},
+	"ratelimit/rules/redisrules":   {redisClient},
 	"ratelimit/redislimit":         {redisClient},
 	"lock/redislock":               {redisClient},
 	"lock/loadaware":               {redisClient},

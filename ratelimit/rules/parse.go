@@ -64,6 +64,9 @@ func Parse(data []byte) ([]Rule, error) {
 	if err := json.Unmarshal(data, &raws); err != nil {
 		return nil, bad("rules", excerpt(data), fmt.Sprintf("must be a JSON array: %v", err))
 	}
+	if raws == nil { // null, which would be rules that admit everything
+		return nil, bad("rules", excerpt(data), "must be a JSON array")
+	}
 	rules := make([]Rule, len(raws))
 	var errs []error
 	for i, raw := range raws {

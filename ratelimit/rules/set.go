@@ -16,9 +16,10 @@ import (
 // Set decides by rules that can be replaced while it runs. As a
 // [ratelimit.Limiter] it takes a key for a user.
 type Set struct {
-	build    Factory
-	onShadow func(context.Context, ratelimit.Decision, error)
-	rules    atomic.Pointer[compiled]
+	build      Factory
+	onShadow   func(context.Context, ratelimit.Decision, error)
+	onDecision func(context.Context, Subject, int64, ratelimit.Decision, error)
+	rules      atomic.Pointer[compiled]
 
 	replacing sync.Mutex
 }
@@ -46,6 +47,12 @@ func WithFactory(f Factory) Option {
 // request's goroutine.
 func WithOnShadow(f func(context.Context, ratelimit.Decision, error)) Option {
 	return optionFunc(func(s *Set) { s.onShadow = f })
+}
+
+// WithOnDecision sets a function that is called with each call of [Set.Decide] and
+// its result. It runs on the request's goroutine.
+func WithOnDecision(f func(ctx context.Context, s Subject, cost int64, d ratelimit.Decision, err error)) Option {
+	return optionFunc(func(s *Set) { s.onDecision = f })
 }
 
 // ErrStale is returned by [Set.CompareAndSet] when the version is not in force any
@@ -98,6 +105,14 @@ func (s *Set) Take(ctx context.Context, user string, cost int64) (ratelimit.Deci
 // that matches; of equals, the one listed first. The Decision names it. Without
 // any, the subject is unlimited.
 func (s *Set) Decide(ctx context.Context, subject Subject, cost int64) (ratelimit.Decision, error) {
+	d, err := s.decide(ctx, subject, cost)
+	if s.onDecision != nil {
+		s.onDecision(ctx, subject, cost, d, err)
+	}
+	return d, err
+}
+
+func (s *Set) decide(ctx context.Context, subject Subject, cost int64) (ratelimit.Decision, error) {
 	subject.IP = plain(subject.IP)
 	c := s.rules.Load()
 	for _, entries := range [...][]entry{c.byUser[subject.User], c.others} {
@@ -175,6 +190,22 @@ func (s *Set) CompareAndSet(version uint64, rules []Rule) error {
 		return fmt.Errorf("%w: version %d is now %d", ErrStale, version, now)
 	}
 	return s.replace(rules)
+}
+
+// Check returns the error with which [Set.Replace] would refuse the rules, as far as
+// that can be known without putting them in force: of [Validate], and of the
+// factory, which makes limiters that nobody uses.
+func (s *Set) Check(rules []Rule) error {
+	if err := Validate(rules); err != nil {
+		return err
+	}
+	old := s.rules.Load()
+	for _, r := range rules {
+		if _, _, err := s.limiter(r, old); err != nil {
+			return fmt.Errorf("rules: rule %q: %w", r.Name, err)
+		}
+	}
+	return nil
 }
 
 func (s *Set) replace(rules []Rule) error {
