@@ -101,7 +101,8 @@ type Ledger interface {
 // Fleet lets instances hear of revisions and of each other.
 type Fleet interface {
 	// Watch calls changed once it listens, and then whenever the latest revision
-	// may be another, on the goroutine that called it. It returns when it has to stop listening, with the error, or
+	// may be another, on the goroutine that called it. It returns when it has to stop
+	// listening, with the error, or
 	// that of ctx. Whoever watches looks from time to time as well.
 	Watch(ctx context.Context, changed func()) error
 
