@@ -1,5 +1,5 @@
-// Package smsx sends text messages through services that can be stacked: vendors
-// at the bottom, and around them limits, breakers and failover.
+// Package smsx sends text messages through services that can be stacked, as each
+// is one method: see [Service].
 //
 //	receipt, err := svc.Send(ctx, smsx.Message{
 //		Template: "SMS_1", Args: []smsx.Arg{{Name: "code", Value: code}},

@@ -55,18 +55,18 @@ type plan struct {
 var steps = []string{"accepting", "stored", "claimed", "submitted", "sent", "finished", "checked", "statement", "statement done"}
 
 func TestKilledWorkersLoseAndDoubleNothing(t *testing.T) {
-	each := func(t *testing.T, dialect string, dsn func() string) {
+	each := func(t *testing.T, dialect string, dsn func(t *testing.T) string) {
 		for _, reconcile := range []bool{true, false} {
 			t.Run(map[bool]string{true: "reconciled", false: "parked"}[reconcile], func(t *testing.T) {
-				killMany(t, plan{Dialect: dialect, DSN: dsn(), Dir: t.TempDir(), Reconcile: reconcile}, testenv.Scale(10, 500))
+				killMany(t, plan{Dialect: dialect, DSN: dsn(t), Dir: t.TempDir(), Reconcile: reconcile}, testenv.Scale(10, 500))
 			})
 		}
 	}
 	t.Run("sqlite", func(t *testing.T) {
-		each(t, "sqlite", func() string { return filepath.Join(t.TempDir(), "kill.db") })
+		each(t, "sqlite", func(t *testing.T) string { return filepath.Join(t.TempDir(), "kill.db") })
 	})
-	t.Run("mysql", func(t *testing.T) { each(t, "mysql", func() string { return testenv.MySQLDSN(t) }) })
-	t.Run("postgres", func(t *testing.T) { each(t, "postgres", func() string { return testenv.PostgresDSN(t) }) })
+	t.Run("mysql", func(t *testing.T) { each(t, "mysql", func(t *testing.T) string { return testenv.MySQLDSN(t) }) })
+	t.Run("postgres", func(t *testing.T) { each(t, "postgres", func(t *testing.T) string { return testenv.PostgresDSN(t) }) })
 }
 
 // killMany keeps two workers at the queue, each killed at a step in turn, then lets

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulwark-go/bulwark/examples/webook/app"
+	"github.com/bulwark-go/bulwark/examples/webook/config"
 )
 
 func TestOneTraceIDJoinsTheLinesOfARequest(t *testing.T) {
@@ -111,7 +112,9 @@ func TestAConfigurationIsTakenOverWhileRunningAndABadOneIsNot(t *testing.T) {
 		require.NoError(t, os.Rename(path+".new", path))
 	}
 	write("log:\n  level: info\n")
-	i := start(t, testConfig(t), app.WithConfigFile(path))
+	cfg := testConfig(t)
+	cfg.Limits = config.Default().Limits // as the file leaves them
+	i := start(t, cfg, app.WithConfigFile(path))
 	sql := func() int {
 		i.call(t, http.MethodPost, "/users/login", "", credentials("nobody@example.com"))
 		return len(i.log.all(t, "sql"))
