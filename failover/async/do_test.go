@@ -20,8 +20,8 @@ var errAny = errors.New("connection reset")
 // brokenStore fails what it is told to.
 type brokenStore struct {
 	async.Store
-	put, list error
-	poison    string
+	put    error
+	poison string
 }
 
 func (s brokenStore) Put(ctx context.Context, entries []async.Entry) ([]async.Stored, error) {
