@@ -3,6 +3,10 @@
 #
 #   scripts/wrk/run.sh [URL] [SECONDS] [CONNECTIONS] [SCRIPT...]
 #
+# The app must be started without its limits, as all load comes from one address:
+#
+#   WEBOOK_LIMITS_PERADDRESS='[]' WEBOOK_LIMITS_PERUSER='[]' go run ./examples/webook
+#
 # Needs wrk and curl. Fails when any answer was not a success.
 set -eu
 
