@@ -25,7 +25,7 @@ type Arg struct {
 }
 
 const (
-	kindBits  = 4
+	kindBits  = 8
 	kindMask  = 1<<kindBits - 1
 	textShift = 16
 	// maxKey is the longest key that folds; a Field with a longer one is kept whole.

@@ -8,23 +8,28 @@ import (
 // Kind tells which part of a [Field] holds its value.
 type Kind uint8
 
-// The kinds. The zero Kind is KindAny.
+// The kinds. The zero Kind is KindAny. Their numbers mean nothing here; those of
+// values that Num or Text alone holds are the numbers of zap's field types, so that
+// zaplog, which most lines go through, has nothing to translate.
 const (
 	// KindAny holds a value that [Field.Resolved] has still to look into.
-	KindAny Kind = iota
-	KindString
-	KindInt64
-	KindUint64
-	KindFloat64
-	KindBool
-	KindDuration
-	KindTime
-	KindError
-	KindGroup
+	KindAny      Kind = 0
+	KindBool     Kind = 4
+	KindDuration Kind = 8
+	KindFloat64  Kind = 9
+	KindInt64    Kind = 11
+	KindString   Kind = 15
+	KindUint64   Kind = 18
+	KindTime     Kind = 32
+	KindError    Kind = 33
+	KindGroup    Kind = 34
 	// KindJSON holds a JSON text; it is what [Field.Resolved] makes of structs,
 	// maps and lists.
-	KindJSON
+	KindJSON Kind = 35
 )
+
+// mayBeEmpty tells whether there are fields of the kind to leave out of a line.
+func (k Kind) mayBeEmpty() bool { return k == KindAny || k == KindError || k == KindGroup }
 
 // Field is a key with a typed value, as a [Core] reads it: by its Kind. Callers give
 // [Arg]s. The zero Field is left out of a line.
@@ -58,11 +63,12 @@ func textField(key, value string) Field { return Field{Key: key, Kind: KindStrin
 
 // group nests fields as [Group] does.
 func group(key string, fields []Field) Field {
-	own, seen := make([]Field, 0, len(fields)), uint64(0)
+	own, n, seen := make([]Field, len(fields)), 0, uint64(0)
 	for _, f := range fields {
-		own = settle(append(own, f), &seen, false)
+		own[n] = f
+		n = settle(own, n, &seen, false)
 	}
-	return Field{Key: key, Kind: KindGroup, Any: own}
+	return Field{Key: key, Kind: KindGroup, Any: own[:n]}
 }
 
 // Float returns the value of a KindFloat64 field.

@@ -83,36 +83,39 @@ func (b *buffer) free() {
 }
 
 // appendArgs appends the fields of one call that are not empty to dst, which is
-// empty. A repeated key takes the place of the earlier one unless keep is set.
+// empty and zero up to its capacity. A repeated key takes the place of the earlier
+// one unless keep is set.
 func appendArgs(dst []Field, args []Arg, keep bool) []Field {
+	if len(args) > cap(dst) {
+		dst = make([]Field, 0, len(args))
+	}
+	fields, n := dst[:len(args)], 0
 	var seen uint64 // one bit per hash of a key met so far: most lines never search
 	for i := range args {
-		dst = append(dst, Field{})
-		args[i].unfold(&dst[len(dst)-1]) // in place: a Field is dear to copy
-		dst = settle(dst, &seen, keep)
+		args[i].unfold(&fields[n]) // in place: a Field is dear to copy
+		n = settle(fields, n, &seen, keep)
 	}
-	return dst
+	return fields[:n]
 }
 
-// settle drops the last field again when it is empty, or puts it where its key has
-// been before.
-func settle(fields []Field, seen *uint64, keep bool) []Field {
-	last := len(fields) - 1
-	f := &fields[last]
-	if f.Kind == KindAny || f.Kind == KindError || f.Kind == KindGroup {
-		if f.Empty() {
-			return fields[:last]
-		}
+// settle decides about fields[n], which was just filled in after n others: it stays,
+// it is empty and goes, or its key has been before and it takes that one's place. It
+// returns how many there are then, and leaves what follows them zero.
+func settle(fields []Field, n int, seen *uint64, keep bool) int {
+	f := &fields[n]
+	if f.Kind.mayBeEmpty() && f.Empty() {
+		*f = Field{}
+		return n
 	}
 	bit := keyBit(f.Key)
 	if *seen&bit != 0 && !keep {
-		if j := indexKey(fields[:last], f.Key); j >= 0 {
-			fields[j] = *f
-			return fields[:last]
+		if j := indexKey(fields[:n], f.Key); j >= 0 {
+			fields[j], *f = *f, Field{}
+			return n
 		}
 	}
 	*seen |= bit
-	return fields
+	return n + 1
 }
 
 func keyBit(key string) uint64 {
@@ -136,12 +139,32 @@ func indexKey(fields []Field, key string) int {
 // included: a console shows messages as they are, so a newline from a client's
 // text could forge a line.
 func escape(msg string) string {
-	for i := 0; i < len(msg); i++ {
+	i := 0
+	for ; i+8 <= len(msg); i += 8 {
+		if !printable(word(msg[i:])) {
+			break
+		}
+	}
+	for ; i < len(msg); i++ {
 		if c := msg[i]; c < 0x20 || c == 0x7f || c >= 0x80 {
 			return escapeFrom(msg, i)
 		}
 	}
 	return msg
+}
+
+// word returns the first 8 bytes of s.
+func word(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// printable tells whether each byte of w lies between 0x20 and 0x7e.
+func printable(w uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	low := w &^ high // so that no sum carries into the next byte
+	return w&high == 0 && (low+(0x80-0x20)*ones)&high == high && (low+ones)&high == 0
 }
 
 func escapeFrom(msg string, at int) string {

@@ -187,3 +187,21 @@ func (p printer) With(fields []logger.Field) logger.Core {
 func (p printer) Write(e logger.Entry, fields []logger.Field) {
 	fmt.Println(e.Level, e.Message, append(p.with, keysOf(fields)...))
 }
+
+func TestControlCharactersShowWhereverTheyStand(t *testing.T) {
+	const text = "all of this is plain text"
+	for _, c := range []string{"\n", "\x00", "\x1f", "\x7f", "\u0085", "\u2028"} {
+		for at := range len(text) + 1 {
+			rec := loggertest.New(t)
+			logger.New(rec).Info(text[:at] + c + text[at:])
+			got := rec.Messages()[0]
+			require.NotContains(t, got, c)
+			require.True(t, strings.HasPrefix(got, text[:at]+`\`) && strings.HasSuffix(got, text[at:]), got)
+		}
+	}
+	for _, c := range []string{" ", "~", "é", "语"} {
+		rec := loggertest.New(t)
+		logger.New(rec).Info(text + c + text)
+		require.Equal(t, text+c+text, rec.Messages()[0])
+	}
+}

@@ -16,7 +16,9 @@ package zaplog
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
+	"reflect"
 	"sync"
 	"time"
 
@@ -33,7 +35,9 @@ func New(zl *zap.Logger) logger.Core {
 	if zl == nil {
 		return logger.Nop()
 	}
-	return &core{zap: zl.Core(), name: zl.Name(), failures: zapcore.Lock(os.Stderr)}
+	return &core{
+		zap: zl.Core(), name: zl.Name(), failures: zapcore.Lock(os.Stderr), direct: isWriter(zl.Core()),
+	}
 }
 
 type core struct {
@@ -41,6 +45,15 @@ type core struct {
 	name string
 	// failures is where zap says that a sink failed: its own default.
 	failures zapcore.WriteSyncer
+	// direct is set over a core that only encodes and writes. Its Check would ask
+	// Enabled again, which has been asked, and copy the entry into a pooled one.
+	direct bool
+}
+
+// isWriter tells whether c is what zapcore.NewCore returns, and neither samples,
+// tees nor hooks.
+func isWriter(c zapcore.Core) bool {
+	return reflect.TypeOf(c) == reflect.TypeOf(zapcore.NewCore(nil, nil, nil))
 }
 
 func (c *core) Enabled(l logger.Level) bool { return c.zap.Enabled(level(l)) }
@@ -52,21 +65,33 @@ func (c *core) With(fields []logger.Field) logger.Core {
 }
 
 func (c *core) Write(e logger.Entry, fields []logger.Field) {
-	ce := c.zap.Check(zapcore.Entry{
-		Level: level(e.Level), Time: e.Time, LoggerName: c.name, Message: e.Message,
-	}, nil)
-	if ce == nil {
-		return
-	}
-	ce.ErrorOutput = c.failures
+	entry := zapcore.Entry{Level: level(e.Level), Time: e.Time, LoggerName: c.name, Message: e.Message}
 	if e.PC != 0 {
 		f := e.Caller()
-		ce.Caller = zapcore.EntryCaller{Defined: true, PC: e.PC, File: f.File, Line: f.Line, Function: f.Function}
+		entry.Caller = zapcore.EntryCaller{Defined: true, PC: e.PC, File: f.File, Line: f.Line, Function: f.Function}
+	}
+	if c.direct && e.Module == "" && e.TraceID == "" && e.SpanID == "" && allPlain(fields) {
+		c.write(entry, zapFields(fields))
+		return
 	}
 	b := buffers.Get().(*buffer)
 	b.fields = appendFields(appendEntry(b.fields[:0], &e), fields)
-	ce.Write(b.fields...)
+	if c.direct {
+		c.write(entry, b.fields)
+	} else if ce := c.zap.Check(entry, nil); ce != nil {
+		ce.ErrorOutput = c.failures
+		ce.Caller = entry.Caller
+		ce.Write(b.fields...)
+	}
 	b.free()
+}
+
+// write does for a direct core what CheckedEntry.Write does.
+func (c *core) write(e zapcore.Entry, fields []zapcore.Field) {
+	if err := c.zap.Write(e, fields); err != nil {
+		fmt.Fprintf(c.failures, "%v write error: %v\n", e.Time, err)
+		_ = c.failures.Sync()
+	}
 }
 
 // level maps to the next level below that zap has a name for.
@@ -83,32 +108,25 @@ func level(l logger.Level) zapcore.Level {
 }
 
 func appendEntry(dst []zapcore.Field, e *logger.Entry) []zapcore.Field {
-	for _, f := range [...]struct{ key, value string }{
-		{logger.KeyModule, e.Module}, {logger.KeyTrace, e.TraceID}, {logger.KeySpan, e.SpanID},
-	} {
-		if f.value != "" {
-			dst = append(dst, zap.String(f.key, f.value))
-		}
-	}
-	return dst
+	dst = appendText(dst, logger.KeyModule, e.Module)
+	dst = appendText(dst, logger.KeyTrace, e.TraceID)
+	return appendText(dst, logger.KeySpan, e.SpanID)
 }
 
-// plain has zap's type for the kinds whose fields have the layout of zap's.
-var plain = [...]zapcore.FieldType{
-	logger.KindString: zapcore.StringType, logger.KindInt64: zapcore.Int64Type, logger.KindUint64: zapcore.Uint64Type,
-	logger.KindFloat64: zapcore.Float64Type, logger.KindBool: zapcore.BoolType, logger.KindDuration: zapcore.DurationType,
+func appendText(dst []zapcore.Field, key, value string) []zapcore.Field {
+	if value == "" {
+		return dst
+	}
+	return append(dst, zap.String(key, value))
 }
 
 func appendFields(dst []zapcore.Field, fields []logger.Field) []zapcore.Field {
 	for i := range fields {
-		f := &fields[i]
-		if int(f.Kind) >= len(plain) || plain[f.Kind] == zapcore.UnknownType {
+		if f := &fields[i]; isPlain(f) {
+			dst = append(dst, *zapField(f))
+		} else {
 			dst = appendField(dst, f)
-			continue
 		}
-		dst = append(dst, zapcore.Field{})
-		z := &dst[len(dst)-1] // written in place: a copy of eight words costs more than the words
-		z.Key, z.Type, z.Integer, z.String = f.Key, plain[f.Kind], f.Num, f.Text
 	}
 	return dst
 }

@@ -2,8 +2,10 @@ package zaplog_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -72,4 +74,50 @@ func ExampleNew() {
 	log.Debug("not shown")
 	// Output:
 	// {"level":"warn","msg":"sms limited","svc":"webook","left":0}
+}
+
+// failing is a sink that takes nothing.
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+func TestASinkThatFailsIsToldOnStandardError(t *testing.T) {
+	broken := zapcore.NewCore(zapcore.NewJSONEncoder(encoding()), zapcore.AddSync(failing{}), zap.InfoLevel)
+	for name, zc := range map[string]zapcore.Core{"writer": broken, "tee": zapcore.NewTee(broken, zapcore.NewNopCore())} {
+		t.Run(name, func(t *testing.T) {
+			told := stderr(t, func() { logger.New(zaplog.New(zap.New(zc))).Info("m") })
+			require.Contains(t, told, "write error: disk full\n")
+		})
+	}
+}
+
+// stderr returns what f writes to standard error.
+func stderr(t *testing.T, f func()) string {
+	t.Helper()
+	file, err := os.CreateTemp(t.TempDir(), "stderr")
+	require.NoError(t, err)
+	before := os.Stderr
+	os.Stderr = file
+	defer func() { os.Stderr = before }()
+	f()
+	require.NoError(t, file.Close())
+	told, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	return string(told)
+}
+
+func TestWhatZapDoesAroundItsWriterHolds(t *testing.T) {
+	out := &loggertest.Buffer{}
+	writer := zapcore.NewCore(zapcore.NewJSONEncoder(encoding()), zapcore.AddSync(out), zap.InfoLevel)
+	hooked := 0
+	sampled := zapcore.NewSamplerWithOptions(zapcore.RegisterHooks(writer, func(zapcore.Entry) error {
+		hooked++
+		return nil
+	}), time.Hour, 2, 0)
+	log := logger.New(zaplog.New(zap.New(sampled))).With(logger.Int("own", 1))
+	for range 5 {
+		log.Info("again")
+	}
+	require.Equal(t, 2, bytes.Count(out.Bytes(), []byte("\n")), "the sampler lets two through")
+	require.Equal(t, 2, hooked)
 }
