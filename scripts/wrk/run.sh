@@ -7,7 +7,12 @@
 #
 #   WEBOOK_LIMITS_PERADDRESS='[]' WEBOOK_LIMITS_PERUSER='[]' go run ./examples/webook
 #
-# Needs wrk and curl. Fails when any answer was not a success.
+# Script "limited" asks for more than the limits allow, and is for an app that has
+# its own:
+#
+#   scripts/wrk/run.sh http://localhost:8080 10 32 limited
+#
+# Needs wrk and curl. Fails when any answer is not what the script wants.
 set -eu
 
 url=${1:-http://localhost:8080}
