@@ -75,9 +75,11 @@ func (h *rateHeader) wait(d ratelimit.Decision) time.Duration {
 	return d.Jittered(spread)
 }
 
-// write tells how the limit stands. A denial's t is the moment of its Retry-After.
+// write tells how the limit stands; while a store is away that is how this process's
+// share of it stands, or nothing where there is none. A denial's t is the moment of
+// its Retry-After.
 func (h *rateHeader) write(header http.Header, d ratelimit.Decision, wait time.Duration) {
-	if h.off || d.Limit == ratelimit.Unlimited || d.Degraded {
+	if h.off || d.Limit == ratelimit.Unlimited || d.Degraded && d.Limit <= 0 {
 		return
 	}
 	name := h.name

@@ -193,7 +193,10 @@ func TestFailurePoliciesOfTheLimiterShowAsTheyDecided(t *testing.T) {
 
 	over := says{d: ratelimit.Decision{Degraded: true, Limit: 3, RetryAfter: time.Second}}
 	r = newLimited(t, ginx.RateLimit(over, ginx.ByIP()))
-	require.Equal(t, http.StatusTooManyRequests, get(r, "/").Code, "over its share")
+	w = get(r, "/")
+	require.Equal(t, http.StatusTooManyRequests, w.Code, "over its share")
+	require.Contains(t, w.Header().Get("RateLimit"), `"default";r=0;t=`, "how the share stands is known")
+	require.Equal(t, `"default";q=3`, w.Header().Get("RateLimit-Policy"))
 }
 
 func TestSkippedRequestsAreNotCounted(t *testing.T) {
