@@ -15,6 +15,8 @@ const (
 	CodeBadCredentials = 401002
 	CodeDuplicateEmail = 401003
 	CodeLoginRefused   = 401004
+	CodeBadCode        = 401005
+	CodeTooManyCodes   = 401006
 	CodeBusy           = 501001
 )
 
@@ -37,6 +39,15 @@ func DuplicateEmail(cause error) error {
 // long ago, or finished already.
 func LoginRefused(cause error) error {
 	return ginx.NewError(CodeLoginRefused, "this login has expired, please begin again").WithCause(cause)
+}
+
+// BadCode is the one answer to a code that is wrong, expired, used, tried too often
+// or never sent: to tell them apart helps only who guesses.
+func BadCode() error { return ginx.NewError(CodeBadCode, "wrong or expired code") }
+
+// TooManyCodes says that the phone has to wait for another code.
+func TooManyCodes(cause error) error {
+	return ginx.NewError(CodeTooManyCodes, "codes are sent too often, please try again later").WithCause(cause)
 }
 
 // LoginNeeded says that the session's account no longer exists.

@@ -1,0 +1,24 @@
+package service
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// fate is what whoever sends a code tells whoever asked for it: between the two is
+// the code service, to which sent now and stored for later are the same.
+type fate struct{ later atomic.Bool }
+
+type fateKey struct{}
+
+func withFate(ctx context.Context) (context.Context, *fate) {
+	f := &fate{}
+	return context.WithValue(ctx, fateKey{}, f), f
+}
+
+// SentLater notes in ctx that a message was taken on to be sent later.
+func SentLater(ctx context.Context) {
+	if f, ok := ctx.Value(fateKey{}).(*fate); ok {
+		f.later.Store(true)
+	}
+}
