@@ -47,7 +47,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	rdb, redisHealth, err := ioc.Redis(ctx, &a.closers, cfg.Redis)
+	rdb, redisHealth, err := ioc.Redis(ctx, &a.closers, cfg.Redis, logs.App, inner)
 	if err != nil {
 		return err
 	}
