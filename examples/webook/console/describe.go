@@ -59,7 +59,7 @@ func scopeOf(r rules.Rule) string {
 	if len(r.Per) > 0 {
 		per := make([]string, len(r.Per))
 		for i, f := range r.Per {
-			per[i] = string(f)
+			per[i] = strings.ReplaceAll(string(f), "ip", "address")
 		}
 		parts = append(parts, "for each "+strings.Join(per, " and "))
 	}

@@ -35,13 +35,13 @@ func NewLimits(rdb *redis.Client, live *config.Live, instance string, breakers *
 	}
 	build := counters{rdb: rdb, live: live, hidden: derivedKey(live.Get().Session, "limits"), guard: guard, observer: observer}
 	address, err := steer(console.Set{
-		Name: "address", Title: "Per address", About: "met by every request, before it is looked at",
+		Name: "address", Title: "per address", About: "met by every request, before it is looked at",
 	}, live.Get().Limits.PerAddress, build, instance, log)
 	if err != nil {
 		return nil, err
 	}
 	user, err := steer(console.Set{
-		Name: "user", Title: "Per user", About: "met by who has logged in",
+		Name: "user", Title: "per user", About: "met by who has logged in",
 	}, live.Get().Limits.PerUser, build, instance, log)
 	return &Limits{address: address, user: user}, err
 }

@@ -141,8 +141,8 @@ func (s *steered) save(ctx context.Context, list []rules.Rule) bool {
 	rev, err := s.Follower.Configure(ctx, list, s.author)
 	var bad *ratelimit.FieldError
 	switch {
-	case err == nil && rev.Number != before:
-		s.log.Info("limits taken over", logger.Uint64("revision", rev.Number), logger.String("author", rev.Author))
+	case err == nil && rev.Author == s.author && rev.Number != before: // not of another instance
+		s.log.Info("limits of the configuration taken over", logger.Uint64("revision", rev.Number))
 	case err == nil, ctx.Err() != nil:
 	case errors.As(err, &bad): // config lets none through, but a limiter may
 		s.log.Error("limits refused, the old ones stay", logger.Err(err))
