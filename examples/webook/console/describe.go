@@ -69,8 +69,9 @@ func scopeOf(r rules.Rule) string {
 // change is a difference between two revisions' rules. Without a rule it is about
 // all of them.
 type change struct {
-	Rule          string
-	Before, After string
+	Rule   string `json:"rule,omitempty"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 }
 
 // describe is all of a rule in words.

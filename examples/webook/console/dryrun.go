@@ -2,30 +2,50 @@ package console
 
 import (
 	"context"
-	"time"
 
 	"github.com/bulwark-go/bulwark/ratelimit/rules"
+	"github.com/bulwark-go/bulwark/ratelimit/rules/dryrun"
 )
 
-// DryRun tells what rules would have done with the calls that have been made lately.
-// A [Set] without one shows only what would change in its rules.
+// DryRun tells what edited rules would have done to the calls of the last minutes,
+// next to those in force; *dryrun.Recorder is one. A [Set] without one shows only
+// what would change in its rules.
 type DryRun interface {
-	DryRun(ctx context.Context, list []rules.Rule) (Rehearsal, error)
+	Replay(ctx context.Context, candidate, current []rules.Rule) (dryrun.Report, error)
 }
 
-// Rehearsal is what a [DryRun] found.
-type Rehearsal struct {
-	// Window is how far back the calls go.
-	Window time.Duration
-	// Calls is how many there were, Limited how many of them were refused, and
-	// WouldLimit how many the rules would have refused.
-	Calls, Limited, WouldLimit int64
-	// Rules are the parts of WouldLimit, by the rule that would have refused.
-	Rules []RehearsedRule
+// rehearsal is what a [DryRun] found, as the page shows it.
+type rehearsal struct {
+	dryrun.Report
+	// Rules are the parts of those rules that limit, or would limit.
+	Rules []rehearsed
+	// Young names the rules whose budgets go back further than the recording.
+	Young []string
 }
 
-// RehearsedRule is a rule's part in a [Rehearsal].
-type RehearsedRule struct {
-	Rule              string
-	Calls, WouldLimit int64
+// rehearsed is a rule under the candidate, with what it does now.
+type rehearsed struct {
+	dryrun.RuleOutcome
+	Now int64
+}
+
+func rehearse(ctx context.Context, d DryRun, candidate, current []rules.Rule) (*rehearsal, error) {
+	report, err := d.Replay(ctx, candidate, current)
+	if err != nil {
+		return nil, err
+	}
+	now := map[string]int64{}
+	for _, o := range report.Current.Rules {
+		now[o.Rule] = o.Rejected
+	}
+	r := &rehearsal{Report: report}
+	for _, o := range report.Candidate.Rules {
+		if o.Rejected > 0 || now[o.Rule] > 0 {
+			r.Rules = append(r.Rules, rehearsed{o, now[o.Rule]})
+		}
+		if !o.Settled && o.Calls > 0 {
+			r.Young = append(r.Young, o.Rule)
+		}
+	}
+	return r, nil
 }

@@ -127,20 +127,16 @@ func within(path string, err error) error {
 
 // review is what the page shows of a change before it is saved.
 type review struct {
-	Changes   []change
-	Rehearsal *Rehearsal
+	Changes   []change   `json:"changes"`
+	Rehearsal *rehearsal `json:"dryRun,omitempty"`
 	// NoRehearsal is why there is none.
-	NoRehearsal error
+	NoRehearsal error `json:"-"`
 }
 
 func (s Set) review(ctx context.Context, latest rollout.Revision, e rollout.Edit) *review {
 	r := &review{Changes: changes(latest.Rules, e.Rules)}
-	if s.DryRun == nil {
-		return r
-	}
-	found, err := s.DryRun.DryRun(ctx, e.Rules)
-	if r.NoRehearsal = err; err == nil {
-		r.Rehearsal = &found
+	if s.DryRun != nil {
+		r.Rehearsal, r.NoRehearsal = rehearse(ctx, s.DryRun, e.Rules, latest.Rules)
 	}
 	return r
 }
