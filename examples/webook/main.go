@@ -92,6 +92,9 @@ func welcome(out io.Writer, webook *app.App, took time.Duration) {
 	fmt.Fprintf(out, "webook is ready after %v\n\n", took.Round(time.Millisecond))
 	fmt.Fprintf(out, "  app      %s/hello\n", webook.URL())
 	fmt.Fprintf(out, "  console  %s/console\n", webook.URL())
+	if token := webook.ConsoleToken(); token != "" {
+		fmt.Fprintf(out, "  token    %s  (for changes on the console)\n", token)
+	}
 	fmt.Fprintf(out, "  metrics  %s/metrics\n", webook.MetricsURL())
 	if demo := webook.Demo(); demo.Password != "" {
 		fmt.Fprintf(out, "  login    %s  %s\n", demo.Email, demo.Password)

@@ -36,6 +36,8 @@ type App struct {
 	web, ops *ioc.Server
 	demo     Demo
 	closers  ioc.Closers
+	// consoleToken is empty unless it was made here.
+	consoleToken string
 }
 
 // Demo is the account that the embedded app is seeded with. The zero Demo means
@@ -87,6 +89,10 @@ func (a *App) MetricsURL() string { return "http://" + reachable(a.ops.Addr()) }
 // Demo returns the seeded account.
 func (a *App) Demo() Demo { return a.demo }
 
+// ConsoleToken returns the token that was made for the console's changes, empty where
+// the configuration has one or all is read only.
+func (a *App) ConsoleToken() string { return a.consoleToken }
+
 // Run serves until ctx ends, then stops in good order: unready first, running
 // requests drained for at most http.shutdown, everything closed in reverse order.
 // It returns nil after a clean stop. An App runs once.
@@ -102,6 +108,7 @@ func (a *App) serve(ctx context.Context) error {
 	group.Go(a.web.Serve)
 	group.Go(a.ops.Serve)
 	group.Go(func() error { a.monitor.Run(ctx); return nil })
+	group.Go(func() error { a.limits.Run(ctx); return nil })
 	if a.configFile != "" {
 		group.Go(func() error { a.watch(ctx); return nil })
 	}
@@ -118,9 +125,7 @@ func (a *App) serve(ctx context.Context) error {
 func (a *App) watch(ctx context.Context) {
 	changed := func(cfg config.Config) {
 		setLevel(a.level, cfg.Log.Level)
-		if err := a.limits.Apply(cfg.Limits); err != nil { // config lets no bad rule through
-			a.log.Error("limits not taken over", logger.Err(err))
-		}
+		a.limits.Apply(cfg.Limits)
 	}
 	if err := a.live.Watch(ctx, a.configFile, a.log, changed); err != nil {
 		a.log.Error("configuration is not watched", logger.Err(err))

@@ -68,6 +68,7 @@ func TestMetricsCountRequestsStatementsAndTheProcess(t *testing.T) {
 		`webook_http_server_request_in_flight{method="GET",route="/users/profile"} 0`,
 		`webook_gorm_operation_duration_seconds_count{`,
 		`webook_db_pool_connections{`,
+		`webook_redis_command_duration_seconds_count{client="webook",command="get",lookup="miss",outcome="ok"} `,
 		`webook_component_up{name="sql"} 1`,
 		"go_goroutines", "process_resident_memory_bytes", "go_build_info",
 	} {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
@@ -9,6 +10,7 @@ import (
 	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/web"
 	"github.com/bulwark-go/bulwark/examples/webook/ioc"
+	"github.com/bulwark-go/bulwark/logger"
 	"github.com/bulwark-go/bulwark/observe"
 )
 
@@ -37,7 +39,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 		return err
 	}
 	// A request has its span from otelgin; what happens below it reports to both.
-	inner, outer := observe.Multi(metrics, spans), observe.Multi(metrics, rates)
+	inner, outer := observe.Multi(metrics, ioc.InTraces(spans)), observe.Multi(metrics, rates)
 
 	dir, err := ioc.DataDir(&a.closers, cfg.Data)
 	if err != nil {
@@ -47,7 +49,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	rdb, redisHealth, err := ioc.Redis(ctx, &a.closers, cfg.Redis)
+	rdb, redisHealth, err := ioc.Redis(ctx, &a.closers, cfg.Redis, logs.App, inner)
 	if err != nil {
 		return err
 	}
@@ -82,11 +84,16 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 			return err
 		}
 	}
-	if a.limits, err = ioc.NewLimits(rdb, a.live, inner); err != nil {
+	breakers := &console.Breakers{}
+	if a.limits, err = ioc.NewLimits(rdb, a.live, ioc.Instance(a.web.Addr()), breakers, a.log, inner); err != nil {
 		return err
 	}
-	wechat, err := ioc.Wechat(ctx, &a.closers, a.live, accounts, rdb, sessions, a.URL()+"/oauth2/wechat/callback", inner)
+	a.limits.CatchUp(ctx, cfg.Limits)
+	wechat, err := ioc.Wechat(ctx, &a.closers, a.live, accounts, rdb, sessions, a.URL()+"/oauth2/wechat/callback", breakers, inner)
 	if err != nil {
+		return err
+	}
+	if err := breakers.Register(metrics.Register); err != nil {
 		return err
 	}
 	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, a.limits.PerAddress(),
@@ -94,7 +101,14 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	page, err := console.New(build, a.monitor, rates, recent)
+	token := cfg.Console.Token
+	if token.Empty() && cfg.DB.Driver == "" {
+		a.consoleToken = rand.Text()
+		token = logger.NewSecret(a.consoleToken)
+	}
+	page, err := console.New(console.Sources{
+		Build: build, Health: a.monitor, Rates: rates, Recent: recent, Sets: a.limits.Sets(), Breakers: breakers,
+	}, token, a.log)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Users   Users   `mapstructure:"users"`
 	Wechat  Wechat  `mapstructure:"wechat"`
 	Limits  Limits  `mapstructure:"limits"`
+	Console Console `mapstructure:"console"`
 	Log     Log     `mapstructure:"log"`
 	Trace   Trace   `mapstructure:"trace"`
 }
@@ -126,6 +127,8 @@ type Wechat struct {
 // Limits configures how many requests are let in. Rules are written as
 // rules.Parse reads them, in YAML or in the environment as JSON; of those that
 // match the most specific counts. All keys are live, and what was used counts on.
+// The rules are shared by all instances and can be changed on the console, too; the
+// configuration's come in when they themselves have changed.
 type Limits struct {
 	// PerAddress are the rules that every request meets before it is looked at
 	// any further: they know the address and the route, not the user. By default
@@ -140,6 +143,14 @@ type Limits struct {
 	// Timeout is how long a request waits for Redis to say whether it may pass; 50
 	// ms by default, a fraction of what people notice.
 	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// Console configures the page for operators.
+type Console struct {
+	// Token lets those who know it change things on the page: 16 bytes or more, the
+	// same on all instances. Without one the page is read only; the embedded app
+	// makes one at start and prints it.
+	Token logger.Secret `mapstructure:"token"`
 }
 
 // What happens to a profile read when its cache fails.

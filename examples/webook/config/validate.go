@@ -17,6 +17,9 @@ import (
 // minKey is the shortest signing key in bytes: as long as the hash it feeds.
 const minKey = 32
 
+// minToken is the shortest token for the console in bytes: too long to be guessed.
+const minToken = 16
+
 // Validate returns nil, or one error that names every value out of range.
 func (c Config) Validate() error {
 	var p problems
@@ -34,6 +37,9 @@ func (c Config) Validate() error {
 	c.Users.validate(&p)
 	c.Wechat.validate(&p)
 	c.Limits.validate(&p)
+	if n := len(c.Console.Token.Reveal()); n > 0 && n < minToken {
+		p.add("console.token: must have %d bytes or more, has %d", minToken, n)
+	}
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "console", "json")
 	if c.Trace.OTLP != "" {

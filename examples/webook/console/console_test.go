@@ -42,6 +42,12 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 	return w
 }
 
+func newPage(build console.Build, monitor *health.Monitor, rates *console.Rates, recent *console.Recent) (*console.Console, error) {
+	return console.New(console.Sources{
+		Build: build, Health: monitor, Rates: rates, Recent: recent, Breakers: &console.Breakers{},
+	}, logger.Secret{}, logger.Logger{})
+}
+
 func TestThePageShowsWhatIs(t *testing.T) {
 	rates, recent := console.NewRates(), &console.Recent{}
 	monitor := health.New(logger.Logger{},
@@ -52,7 +58,7 @@ func TestThePageShowsWhatIs(t *testing.T) {
 	log := logger.New(recent.Wrap(core{})).With(logger.String("svc", "webook"))
 	log.Error("request failed", logger.String("route", "/<script>"), logger.Err(errors.New("no rows")))
 	log.Warn("only a warning")
-	page, err := console.New(console.Build{Version: "v1.2.3", Revision: "abc"}, monitor, rates, recent)
+	page, err := newPage(console.Build{Version: "v1.2.3", Revision: "abc"}, monitor, rates, recent)
 	require.NoError(t, err)
 
 	w := get(t, page, "/console")
@@ -70,7 +76,7 @@ func TestThePageShowsWhatIs(t *testing.T) {
 }
 
 func TestThePageRunsOnlyItsOwnScript(t *testing.T) {
-	page, err := console.New(console.Build{}, health.New(logger.Logger{}), console.NewRates(), &console.Recent{})
+	page, err := newPage(console.Build{}, health.New(logger.Logger{}), console.NewRates(), &console.Recent{})
 	require.NoError(t, err)
 	for _, path := range []string{"/console", "/console/live", "/console/style.css", "/console/live.js"} {
 		w := get(t, page, path)
@@ -86,7 +92,7 @@ func TestThePageRunsOnlyItsOwnScript(t *testing.T) {
 }
 
 func TestThePageOnlyReads(t *testing.T) {
-	page, err := console.New(console.Build{}, health.New(logger.Logger{}), console.NewRates(), &console.Recent{})
+	page, err := newPage(console.Build{}, health.New(logger.Logger{}), console.NewRates(), &console.Recent{})
 	require.NoError(t, err)
 	for _, path := range []string{"/console/console.go", "/console/page.html", "/console/x", "/console/../console.go"} {
 		require.NotEqual(t, http.StatusOK, get(t, page, path).Code, path)

@@ -10,12 +10,8 @@ import (
 	"github.com/bulwark-go/bulwark/observe"
 )
 
+// routesMax bounds the memory; what comes later is counted as otherRoutes.
 const (
-	windowSeconds = 60
-	// slots are more than the window, so that the running second does not take
-	// the place of the oldest full one.
-	slots = 64
-	// routesMax bounds the memory; what comes later is counted as otherRoutes.
 	routesMax   = 200
 	otherRoutes = "other"
 )
@@ -25,21 +21,12 @@ const (
 // concurrent use.
 type Rates struct {
 	mu     sync.Mutex
-	routes map[string]*window
-	total  window
+	routes map[string]*window[Traffic]
+	total  window[Traffic]
 }
 
 // NewRates returns a Rates that has seen nothing.
-func NewRates() *Rates { return &Rates{routes: map[string]*window{}} }
-
-// window is a ring of seconds. A slot belongs to the second it names; an older one
-// is emptied when its place is needed.
-type window [slots]slot
-
-type slot struct {
-	second int64
-	Traffic
-}
+func NewRates() *Rates { return &Rates{routes: map[string]*window[Traffic]{}} }
 
 // Traffic sums requests.
 type Traffic struct {
@@ -81,29 +68,12 @@ func (r *Rates) add(route string, whose byte, now time.Time, took time.Duration)
 			route = otherRoutes
 		}
 		if w = r.routes[route]; w == nil {
-			w = &window{}
+			w = &window[Traffic]{}
 			r.routes[route] = w
 		}
 	}
 	w.add(now.Unix(), one)
 	r.total.add(now.Unix(), one)
-}
-
-func (w *window) add(second int64, t Traffic) {
-	s := &w[second%slots]
-	if s.second != second {
-		*s = slot{second: second}
-	}
-	s.Traffic = s.plus(t)
-}
-
-func (w *window) sum(now int64) (t Traffic) {
-	for i := range w {
-		if w[i].second > now-windowSeconds {
-			t = t.plus(w[i].Traffic)
-		}
-	}
-	return t
 }
 
 func (t Traffic) plus(u Traffic) Traffic {
@@ -144,7 +114,7 @@ func (r *Rates) Seconds(now time.Time) (perSecond [windowSeconds]int64, sum Traf
 	for i := range perSecond {
 		second := last - windowSeconds + 1 + int64(i)
 		if s := r.total[second%slots]; s.second == second {
-			perSecond[i] = s.Requests
+			perSecond[i] = s.count.Requests
 		}
 	}
 	return perSecond, r.total.sum(now.Unix())

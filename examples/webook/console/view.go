@@ -1,7 +1,9 @@
 package console
 
 import (
+	"context"
 	"fmt"
+	"html/template"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -36,34 +38,49 @@ func ReadBuild() Build {
 	return b
 }
 
-// view is what the template shows, taken at one moment.
+// view is what the first page shows, taken at one moment.
 type view struct {
-	Build      Build
-	Now        time.Time
-	Started    time.Time
+	frame
 	Components []health.Status
 	Down       int
 	Total      Traffic
 	Routes     []RouteTraffic
 	Spark      string
 	Peak       int64
+	Sets       []setView
+	Breakers   []breakerView
+	Refusing   int
 	Problems   []Problem
 }
 
-func (c *Console) look(now time.Time) view {
+func (c *Console) look(ctx context.Context, f frame) view {
 	v := view{
-		Build: c.build, Now: now, Started: c.started,
-		Components: c.health.Statuses(), Routes: c.rates.Routes(now), Problems: c.recent.Problems(),
+		frame: f, Components: c.Health.Statuses(), Routes: c.Rates.Routes(f.Now), Problems: c.Recent.Problems(),
+		Breakers: c.Breakers.look(),
 	}
 	for _, s := range v.Components {
 		if !s.Up {
 			v.Down++
 		}
 	}
+	for _, b := range v.Breakers {
+		if !b.Good() {
+			v.Refusing++
+		}
+	}
+	for _, s := range c.Sets {
+		set := s.look(ctx, f.Now)
+		set.Unlocked = f.Who != ""
+		v.Sets = append(v.Sets, set)
+	}
 	var perSecond [windowSeconds]int64
-	perSecond, v.Total = c.rates.Seconds(now)
+	perSecond, v.Total = c.Rates.Seconds(f.Now)
 	v.Spark, v.Peak = spark(perSecond[:])
 	return v
+}
+
+var functions = template.FuncMap{
+	"ago": ago, "span": span, "took": took, "clock": clock, "day": day, "rate": rate, "share": share, "why": why, "percent": percent,
 }
 
 // spark draws counts as the points of a polyline in a box of 600 × 80.
@@ -81,9 +98,12 @@ func spark(counts []int64) (points string, peak int64) {
 	return strings.TrimSpace(b.String()), peak
 }
 
-// ago writes a time span as people say it: two units at most.
-func ago(now, then time.Time) string {
-	d := now.Sub(then).Truncate(time.Second)
+// ago writes the time since then.
+func ago(now, then time.Time) string { return span(now.Sub(then)) }
+
+// span writes a time span as people say it: two units at most.
+func span(d time.Duration) string {
+	d = max(d, 0).Truncate(time.Second)
 	switch {
 	case d < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Seconds()))
@@ -106,6 +126,12 @@ func took(d time.Duration) string {
 }
 
 func clock(t time.Time) string { return t.Format("15:04:05") }
+
+// day is a moment that may be long ago, in UTC as all instances have it.
+func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// percent writes a share from 0 to 1.
+func percent(f float64) string { return fmt.Sprintf("%.4g %%", 100*f) }
 
 func rate(f float64) string { return fmt.Sprintf("%.1f", f) }
 

@@ -10,11 +10,15 @@ import (
 	"github.com/bulwark-go/bulwark/examples/webook/config"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
 	"github.com/bulwark-go/bulwark/internal/embedded"
+	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/observe"
+	"github.com/bulwark-go/bulwark/observe/redishook"
 )
 
-// Redis returns a client of the Redis at cfg.Addr, or of an embedded one. The app
-// lives without it for a while, so its health is not required.
-func Redis(ctx context.Context, c *Closers, cfg config.Redis) (*redis.Client, health.Component, error) {
+// Redis returns a client of the Redis at cfg.Addr, or of an embedded one, that
+// reports all it does to log and observer. The app lives without it for a while, so
+// its health is not required.
+func Redis(ctx context.Context, c *Closers, cfg config.Redis, log logger.Logger, observer observe.Observer) (*redis.Client, health.Component, error) {
 	detail := cfg.Addr
 	if cfg.Addr == "" {
 		server, err := embedded.StartRedis(embedded.RedisConfig{})
@@ -36,6 +40,7 @@ func Redis(ctx context.Context, c *Closers, cfg config.Redis) (*redis.Client, he
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	c.AddClose("redis client", client.Close)
+	client.AddHook(redishook.New(observer, redishook.WithName("webook"), redishook.WithLogger(log.Named("redis"))))
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	ping := func(ctx context.Context) error { return client.Ping(ctx).Err() }

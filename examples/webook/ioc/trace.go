@@ -11,10 +11,12 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
+	oteltrace "go.opentelemetry.io/otel/trace"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
 	"github.com/bulwark-go/bulwark/logger"
 	"github.com/bulwark-go/bulwark/logger/mask"
+	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/observe/otel"
 )
 
@@ -78,4 +80,18 @@ func (e *exports) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan
 	}
 	e.failing = err != nil
 	return nil // it has been said
+}
+
+// InTraces returns an observer that reports to next only what is part of a trace:
+// what polls in the background would begin one each time.
+func InTraces(next observe.Observer) observe.Observer { return inTraces{next} }
+
+type inTraces struct{ next observe.Observer }
+
+// Start implements [observe.Observer].
+func (o inTraces) Start(ctx context.Context, op observe.Operation) (context.Context, observe.End) {
+	if !oteltrace.SpanContextFromContext(ctx).IsValid() {
+		return ctx, func(observe.Result) {}
+	}
+	return o.next.Start(ctx, op)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
 	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/examples/webook/console"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/service"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/service/wechat"
@@ -30,7 +31,7 @@ import (
 // Wechat returns the routes of the login with WeChat. Without an app id there are
 // none, unless everything is embedded: then there is a WeChat, too, and callback is
 // where the app itself can be reached.
-func Wechat(ctx context.Context, c *Closers, live *config.Live, users *repository.Users, rdb *redis.Client, sessions *session.Manager, callback string, observer observe.Observer) (Routes, error) {
+func Wechat(ctx context.Context, c *Closers, live *config.Live, users *repository.Users, rdb *redis.Client, sessions *session.Manager, callback string, breakers *console.Breakers, observer observe.Observer) (Routes, error) {
 	cfg := live.Get().Wechat
 	if cfg.AppID == "" && live.Get().DB.Driver != "" {
 		return none{}, nil
@@ -46,6 +47,7 @@ func Wechat(ctx context.Context, c *Closers, live *config.Live, users *repositor
 	if err != nil {
 		return nil, err
 	}
+	breakers.Add("the login with WeChat", breaker)
 	client := &http.Client{
 		// Our secret is in the address: it must not follow anybody elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

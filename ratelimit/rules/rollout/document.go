@@ -18,6 +18,7 @@ import (
 const (
 	longestAuthor = 256
 	longestNote   = 4096
+	longestDigest = 64
 	shortest      = time.Millisecond
 	longest       = 366 * 24 * time.Hour
 )
@@ -31,6 +32,8 @@ type document struct {
 	Then     []rules.Rule  `json:"then,omitempty"`
 	Base     uint64        `json:"base,omitempty"`
 	Restores uint64        `json:"restores,omitempty"`
+
+	Configured string `json:"configured,omitempty"`
 }
 
 // Encode returns the document of an edit, JSON, as a [Ledger] keeps it. What
@@ -62,6 +65,7 @@ func Decode(doc []byte) (Edit, error) {
 	e.Then = d.rules("then", false)
 	d.into("base", &e.Base, "a number")
 	d.into("restores", &e.Restores, "a number")
+	d.into("configured", &e.Configured, "a text")
 	for _, name := range slices.Sorted(maps.Keys(d.fields)) {
 		d.errs = append(d.errs, bad(name, fmt.Sprintf("%.40q", d.fields[name]), "is unknown"))
 	}
@@ -126,6 +130,9 @@ func (e Edit) validate() error {
 	if len(e.Note) > longestNote {
 		errs = append(errs, bad("note", len(e.Note), fmt.Sprintf("must have at most %d bytes", longestNote)))
 	}
+	if len(e.Configured) > longestDigest {
+		errs = append(errs, bad("configured", len(e.Configured), fmt.Sprintf("must have at most %d bytes", longestDigest)))
+	}
 	if e.For != 0 && (e.For < shortest || e.For > longest) {
 		errs = append(errs, bad("for", e.For, "must be 0 (for good), or from 1ms to a year"))
 	}
@@ -141,7 +148,7 @@ func (e Edit) validate() error {
 }
 
 func (e Edit) texts() []string {
-	all := []string{e.Author, e.Note}
+	all := []string{e.Author, e.Note, e.Configured}
 	for _, list := range [][]rules.Rule{e.Rules, e.Then} {
 		for _, r := range list {
 			all = append(all, r.Name, r.Match.User, r.Match.Tenant, r.Match.Method)

@@ -25,7 +25,7 @@ func (f *Follower) Latest(ctx context.Context) (Revision, error) {
 //
 // After another error it may have been saved or not: look at the history.
 func (f *Follower) Save(ctx context.Context, after uint64, e Edit) (Revision, error) {
-	e.Then, e.Base, e.Restores = nil, 0, 0
+	e.Then, e.Base, e.Restores, e.Configured = nil, 0, 0, ""
 	return f.save(ctx, after, e)
 }
 
@@ -73,9 +73,12 @@ func (f *Follower) save(ctx context.Context, after uint64, e Edit) (Revision, er
 	return rev, nil
 }
 
-// over returns e with what comes back after it, when it is for a time, in place of
-// the latest revision.
+// over returns e in place of the latest revision: with what comes back after it when
+// it is for a time, and with what the configuration had asked for.
 func (e Edit) over(latest Revision) Edit {
+	if e.Configured == "" {
+		e.Configured = latest.Configured
+	}
 	switch {
 	case e.For == 0:
 	case latest.Temporary():

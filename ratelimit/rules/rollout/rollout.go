@@ -15,6 +15,9 @@
 //	  - A rollback is a new revision too. Numbers only grow.
 //	  - Bad rules are refused when they are saved, and again where they are read: a
 //	    document that someone damaged never replaces good rules.
+//	  - Rules that a configuration file asks for come in when the file's own rules
+//	    have changed, once for all instances, and not over what people decided since:
+//	    see [Follower.Configure].
 //	  - While the store fails, the rules in force stay. [Follower.Snapshot] tells
 //	    since when, and why.
 //	  - A store that has lost its revisions gets back, from the first instance that
@@ -53,6 +56,9 @@ type Edit struct {
 	// rollback, at the end of a temporary one, or after the store lost it. The
 	// Follower sets it; 0 otherwise.
 	Restores uint64
+	// Configured tells which rules the configuration asked for when it was heard
+	// last: a digest of theirs. The Follower sets it; see [Follower.Configure].
+	Configured string
 }
 
 // Revision is an edit that was saved.

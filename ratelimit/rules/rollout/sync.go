@@ -138,6 +138,7 @@ func (s *state) restored() Edit {
 	e.Note = fmt.Sprintf("the store had lost revision %d of %s", s.held.Number, s.held.Author)
 	if s.held.Number == 0 {
 		e.Note = "the store was empty: these rules were configured"
+		e.Configured = digest(e.Rules)
 	}
 	if !s.held.Temporary() {
 		return e
@@ -151,7 +152,7 @@ func (s *state) restored() Edit {
 // after is the edit that follows a temporary revision.
 func (r Revision) after() Edit {
 	return Edit{
-		Rules: r.Then, Author: automatic, Restores: r.Base,
+		Rules: r.Then, Author: automatic, Restores: r.Base, Configured: r.Configured,
 		Note: fmt.Sprintf("revision %d of %s has ended", r.Number, r.Author),
 	}
 }

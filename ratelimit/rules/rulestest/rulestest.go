@@ -80,7 +80,7 @@ func testEmpty(t *testing.T, s rollout.Store) {
 
 func testSaved(t *testing.T, s rollout.Store) {
 	e := Edit(7)
-	e.For, e.Then, e.Base = time.Minute, Edit(3).Rules, 4
+	e.For, e.Then, e.Base, e.Configured = time.Minute, Edit(3).Rules, 4, "digest"
 	r := save(t, s, 0, e)
 	require.EqualValues(t, 1, r.Number)
 	require.Equal(t, e, r.Edit)

@@ -1,0 +1,84 @@
+package app_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bulwark-go/bulwark/examples/webook/internal/browsertest"
+	"github.com/bulwark-go/bulwark/logger"
+	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/ratelimit/rules"
+)
+
+const consoleToken = "a-token-for-the-tests"
+
+// An operator opens the console, unlocks it, makes a rule tight, sees it bite, and
+// takes it back: all with the mouse.
+func TestAnOperatorChangesARuleInABrowserAndRollsItBack(t *testing.T) {
+	browser := browsertest.Start(t)
+	cfg := testConfig(t)
+	cfg.Limits.Timeout = time.Second // the browser keeps the machine busy
+	cfg.Console.Token = logger.NewSecret(consoleToken)
+	cfg.Limits.PerAddress = []rules.Rule{
+		{Name: "login", Match: rules.Match{Method: "POST /users/login"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(20), Burst: 10},
+		perIP("address", ratelimit.PerSecond(100), 200),
+	}
+	cfg.Limits.PerUser = []rules.Rule{{Name: "user", Per: []rules.Field{rules.User}, Rate: ratelimit.PerSecond(50)}}
+	i := start(t, cfg)
+	hello := func() int { return i.call(t, http.MethodGet, "/hello", "", "").status }
+	require.Equal(t, http.StatusOK, hello())
+
+	p := browser.Page(t)
+	p.Size(1200, 900)
+	p.Open(i.URL() + "/console")
+	p.Wait(`document.querySelector("[data-rule=address]").innerText.includes("100 per second, burst 200")`)
+	require.Contains(t, p.Text(".access"), "read only")
+	p.Screenshot("console")
+
+	p.Click("#unlock")
+	p.Fill("[name=name]", "kim")
+	p.Fill("[name=token]", consoleToken)
+	p.Screenshot("unlock")
+	p.Click("button.primary")
+	p.Wait(`document.querySelector(".access").innerText.includes("kim")`)
+
+	p.Click("#edit-address-address")
+	p.Fill("#text", `{"name": "address", "per": ["ip"], "rate": {"count": 0, "per": "1h"}}`)
+	p.Click("#review-it")
+	p.Wait(`document.querySelector("#problem")?.innerText.includes("rate.count")`)
+	p.Screenshot("refused")
+	p.Fill("#text", `{"name": "address", "per": ["ip"], "rate": {"count": 1, "per": "1h"}, "burst": 1}`)
+	p.Fill("#note", "somebody crawls us")
+	p.Click("#review-it")
+	p.Wait(`document.querySelector("#review")?.innerText.includes("1 per hour, burst 1")`)
+	p.Screenshot("review")
+	require.Equal(t, http.StatusOK, hello(), "a review changes nothing")
+	p.Click("#save")
+	p.Wait(`document.querySelector("#saved")`)
+	eventually(t, func() bool { return hello() == http.StatusTooManyRequests }, "the new limit bites")
+
+	p.Wait(`parseInt(document.querySelector("[data-rule=address] [data-label=limited]").innerText) > 0`)
+	p.Wait(`document.querySelector("[data-instance] .ok")?.innerText === "2"`)
+	p.Wait(`document.querySelector("[data-number='2']").innerText.includes("somebody crawls us")`)
+	p.Screenshot("set")
+	p.Dark(true)
+	p.Screenshot("set-dark")
+	p.Dark(false)
+	p.Click("#rollback-1")
+	p.Wait(`document.querySelector("[data-revision='3']")`)
+	eventually(t, func() bool { return hello() == http.StatusOK }, "the old limit is back")
+
+	p.Size(390, 844)
+	p.Screenshot("set-phone")
+	p.Open(i.URL() + "/console")
+	p.Screenshot("console-phone")
+	p.Dark(true)
+	p.Screenshot("console-phone-dark")
+	var wide bool
+	p.Eval(&wide, "document.documentElement.scrollWidth > innerWidth")
+	require.False(t, wide, "nothing to scroll sideways for on a phone")
+	require.Empty(t, browser.Errors(), "no exception, and nothing that the policy forbids")
+}
