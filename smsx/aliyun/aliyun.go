@@ -95,7 +95,9 @@ func (s *Service) Send(ctx context.Context, m smsx.Message) (smsx.Receipt, error
 
 // ambiguous tells whether a number, without its plus sign, is one of the mainland
 // without country code: 11 digits of which the first is 1.
-func ambiguous(n smsx.Number) bool { return strings.HasPrefix(n.E164(), "+1") && len(n.E164()) == len("+13912345678") }
+func ambiguous(n smsx.Number) bool {
+	return strings.HasPrefix(n.E164(), "+1") && len(n.E164()) == len("+13912345678")
+}
 
 // answer is what the vendor says, in failures as in success.
 type answer struct{ Code, BizId string }
