@@ -1,10 +1,5 @@
 package smsx
 
-import (
-	"errors"
-	"fmt"
-)
-
 // Outcome is what became of a message to one number. The zero Outcome is Unknown,
 // the careful answer.
 type Outcome uint8
@@ -86,6 +81,10 @@ type Result struct {
 	Reason Reason
 	// MessageID is the vendor's id of the message, if it gave one.
 	MessageID string
+	// Deferred tells that no vendor has it yet: it was stored durably, to be sent
+	// later. Outcome is Accepted then, Provider whoever stored it, and MessageID its
+	// key there.
+	Deferred bool
 }
 
 // Receipt says what became of a message, number by number. A zero Receipt says
@@ -103,83 +102,4 @@ func Same(m Message, r Result) Receipt {
 		results[i].Number = n
 	}
 	return Receipt{Results: results}
-}
-
-// SendError says that not all numbers were accepted. It is [ErrUnknown] when the
-// outcome of one is unknown, else [ErrPartial] when one was accepted, else
-// [ErrRejected].
-type SendError struct {
-	// Receipt is the one that Send returned beside it.
-	Receipt Receipt
-	// Cause is what went wrong, if it was no answer of the vendor; may be nil.
-	Cause error
-}
-
-// Err returns what a [Service] returns beside the receipt: nil when all numbers
-// were accepted, else a [*SendError] with the cause, which may be nil.
-func (r Receipt) Err(cause error) error {
-	for _, res := range r.Results {
-		if res.Outcome != Accepted {
-			return &SendError{Receipt: r, Cause: cause}
-		}
-	}
-	if len(r.Results) == 0 {
-		return &SendError{Receipt: r, Cause: cause}
-	}
-	return nil
-}
-
-func (e *SendError) kind() error {
-	kind, accepted := ErrRejected, false
-	for _, r := range e.Receipt.Results {
-		accepted = accepted || r.Outcome == Accepted
-		if r.Outcome == Unknown {
-			return ErrUnknown
-		}
-	}
-	switch {
-	case len(e.Receipt.Results) == 0:
-		kind = ErrUnknown
-	case accepted:
-		kind = ErrPartial
-	}
-	return kind
-}
-
-// Error names the first number that was not accepted, masked.
-func (e *SendError) Error() string {
-	text := e.kind().Error()
-	for _, r := range e.Receipt.Results {
-		if r.Outcome != Accepted {
-			text += fmt.Sprintf(": %s: %v is %v: %v (%q)", r.Provider, r.Number, r.Outcome, r.Reason, r.Code)
-			break
-		}
-	}
-	if e.Cause != nil {
-		text += ": " + e.Cause.Error()
-	}
-	return text
-}
-
-// Unwrap returns the sentinel and the cause.
-func (e *SendError) Unwrap() []error {
-	if e.Cause == nil {
-		return []error{e.kind()}
-	}
-	return []error{e.kind(), e.Cause}
-}
-
-// OutcomeOf tells what an error of Send means for the message as a whole, for
-// those who send to one number: Accepted when nil, Rejected when nothing was sent.
-func OutcomeOf(err error) Outcome {
-	switch {
-	case err == nil:
-		return Accepted
-	case errors.Is(err, ErrUnknown) || errors.Is(err, ErrPartial):
-		return Unknown
-	case errors.Is(err, ErrRejected) || errors.Is(err, ErrMessage) || errors.Is(err, ErrExpired):
-		return Rejected
-	default:
-		return Unknown
-	}
 }

@@ -6,6 +6,9 @@
 //		Numbers: []smsx.Number{number}, ID: id, NotAfter: deadline,
 //	})
 //
+// Vendors are in aliyun and tencent; memory, log and chaos are for tests and desks;
+// package chain stacks limits, breakers, failover and storing for later on them.
+//
 // A vendor's silence is no proof of failure, so every number of a message has one
 // of three outcomes: accepted, rejected or unknown. What decides whether a message
 // may be sent again is the outcome, never the error's text: see [Outcome].
@@ -19,6 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/bulwark-go/bulwark/failover"
 )
 
 // Service sends messages. It must be safe for concurrent use.
@@ -108,7 +113,8 @@ func (m Message) String() string {
 func (m Message) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(m.String())) }
 
 // Check tells why the message can't be sent at now: an error that is [ErrMessage]
-// or [ErrExpired]. Every service of this module asks it first.
+// or [ErrExpired], and Final for package failover. Every service of this module asks
+// it first.
 func (m Message) Check(now time.Time) error {
 	var errs []error
 	if m.Template == "" {
@@ -130,5 +136,5 @@ func (m Message) Check(now time.Time) error {
 	if !m.NotAfter.IsZero() && !now.Before(m.NotAfter) {
 		errs = append(errs, ErrExpired)
 	}
-	return errors.Join(errs...)
+	return failover.Mark(errors.Join(errs...), failover.Final)
 }

@@ -2,6 +2,7 @@ package smsx_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulwark-go/bulwark/circuitbreaker"
+	"github.com/bulwark-go/bulwark/failover"
+	"github.com/bulwark-go/bulwark/ratelimit"
 	"github.com/bulwark-go/bulwark/smsx"
 )
 
@@ -95,6 +99,52 @@ func TestAnErrorSaysTheWorstThatMayBe(t *testing.T) {
 	}
 	require.Equal(t, smsx.Unknown, smsx.OutcomeOf(cause), "what nobody classified")
 	require.Equal(t, smsx.Rejected, smsx.OutcomeOf(smsx.ErrExpired))
+}
+
+func TestFailoverHearsWhatMayBeDone(t *testing.T) {
+	a, r, u := smsx.Accepted, smsx.Rejected, smsx.Unknown
+	result := func(o smsx.Outcome, why smsx.Reason) smsx.Result { return smsx.Result{Outcome: o, Reason: why} }
+	cases := []struct {
+		results []smsx.Result
+		want    failover.Outcome
+	}{
+		{nil, failover.Unknown},
+		{[]smsx.Result{result(u, smsx.ReasonDown)}, failover.Unknown},
+		{[]smsx.Result{result(r, smsx.ReasonDown)}, failover.Rejected},
+		{[]smsx.Result{result(r, smsx.ReasonUnknown)}, failover.Rejected},
+		{[]smsx.Result{result(r, smsx.ReasonNumber)}, failover.Final},
+		{[]smsx.Result{result(r, smsx.ReasonNumberLimit)}, failover.Final},
+		{[]smsx.Result{result(r, smsx.ReasonNumber), result(r, smsx.ReasonBalance)}, failover.Rejected},
+		{[]smsx.Result{result(a, smsx.ReasonAccepted), result(r, smsx.ReasonBalance)}, failover.Unknown},
+		{[]smsx.Result{result(r, smsx.ReasonBalance), result(u, smsx.ReasonDown)}, failover.Unknown},
+	}
+	for _, c := range cases {
+		err := fmt.Errorf("wrapped: %w", smsx.Receipt{Results: c.results}.Err(nil))
+		require.Equal(t, c.want, failover.Classify(t.Context(), err), "%v", err)
+	}
+	require.Equal(t, failover.Final, failover.Classify(t.Context(), smsx.Message{}.Check(time.Now())), "nobody can send it")
+	require.True(t, failover.TimedOut(smsx.Receipt{}.Err(fmt.Errorf("calling: %w", context.DeadlineExceeded))))
+	require.False(t, failover.TimedOut(smsx.Receipt{}.Err(errors.New("refused"))))
+	require.False(t, failover.TimedOut(smsx.Receipt{}.Err(nil)))
+}
+
+func TestOnlyTheProvidersOwnFaultSpeaksAgainstIt(t *testing.T) {
+	rejected := func(why smsx.Reason, cause error) error {
+		return smsx.Receipt{Results: []smsx.Result{{Outcome: smsx.Rejected, Reason: why}}}.Err(cause)
+	}
+	for _, err := range []error{
+		nil, smsx.ErrMessage, smsx.ErrExpired, context.Canceled, rejected(smsx.ReasonNumber, nil), rejected(smsx.ReasonNumberLimit, nil),
+		rejected(smsx.ReasonTemplate, nil), rejected(smsx.ReasonAccountLimit, ratelimit.ErrLimited), rejected(smsx.ReasonDown, circuitbreaker.ErrOpen),
+	} {
+		require.False(t, smsx.Fault(err), "%v", err)
+	}
+	for _, err := range []error{
+		errors.New("what nobody classified"), smsx.Receipt{}.Err(nil), rejected(smsx.ReasonDown, nil), rejected(smsx.ReasonAuth, nil),
+		rejected(smsx.ReasonBalance, nil), rejected(smsx.ReasonAccountLimit, nil), rejected(smsx.ReasonUnknown, context.DeadlineExceeded),
+		smsx.Receipt{Results: []smsx.Result{{Outcome: smsx.Unknown}}}.Err(nil),
+	} {
+		require.True(t, smsx.Fault(err), "%v", err)
+	}
 }
 
 func TestSegmentsAtEveryBorder(t *testing.T) {

@@ -5,6 +5,11 @@
 // longer messages are split. It does not know a request again, so that an answer
 // that got lost leaves the outcome unknown. Message.ID travels as OutId, for the
 // vendor's receipts.
+//
+// It writes numbers without a plus sign and takes those of mainland China without
+// their country code, too, so that a number of North America reads like one of a
+// stranger there. Such numbers are not sent: they are Rejected, for another vendor to
+// take.
 package aliyun
 
 import (
@@ -45,9 +50,9 @@ func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String()))
 
 // Service is the adapter. Make it with [New]. It is safe for concurrent use.
 type Service struct {
-	cfg    Config
-	host   string
-	client *http.Client
+	cfg      Config
+	endpoint string
+	client   *http.Client
 }
 
 // New returns the adapter. It uses a copy of client that follows no redirects; nil
@@ -56,21 +61,19 @@ func New(cfg Config, client *http.Client) (*Service, error) {
 	if cfg.Name == "" {
 		cfg.Name = "aliyun"
 	}
-	u, err := url.Parse(cfg.Endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
-		return nil, fmt.Errorf("aliyun: Endpoint is no scheme and host: %q", cfg.Endpoint)
-	}
-	var errs []error
-	for name, v := range map[string]string{"AccessKeyID": cfg.AccessKeyID, "AccessKeySecret": cfg.AccessKeySecret, "SignName": cfg.SignName} {
-		if v == "" {
-			errs = append(errs, fmt.Errorf("aliyun: %s is empty", name))
+	u, err := vendor.Endpoint("aliyun", cfg.Endpoint)
+	errs := []error{err}
+	for _, f := range []struct{ name, value string }{
+		{"AccessKeyID", cfg.AccessKeyID}, {"AccessKeySecret", cfg.AccessKeySecret}, {"SignName", cfg.SignName},
+	} {
+		if f.value == "" {
+			errs = append(errs, fmt.Errorf("aliyun: %s is empty", f.name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	cfg.Endpoint = u.Scheme + "://" + u.Host
-	return &Service{cfg: cfg, host: u.Host, client: vendor.Client(client)}, nil
+	return &Service{cfg: cfg, endpoint: u.String() + "/", client: vendor.Client(client)}, nil
 }
 
 // Send implements [smsx.Service].
@@ -82,7 +85,18 @@ func (s *Service) Send(ctx context.Context, m smsx.Message) (smsx.Receipt, error
 	if err := ctx.Err(); err != nil {
 		return rejected, rejected.Err(err)
 	}
-	return vendor.Batches(m, s.cfg.Name, MaxBatch, func(part smsx.Message) ([]smsx.Result, error) { return s.send(ctx, part) })
+	return vendor.Batches(m, s.cfg.Name, MaxBatch, ambiguous, func(part smsx.Message) ([]smsx.Result, error) {
+		if ambiguous(part.Numbers[0]) {
+			return smsx.Same(part, smsx.Result{Outcome: smsx.Rejected, Provider: s.cfg.Name, Reason: smsx.ReasonTemplate}).Results, nil
+		}
+		return s.send(ctx, part)
+	})
+}
+
+// ambiguous tells whether a number, without its plus sign, is one of the mainland
+// without country code: 11 digits of which the first is 1.
+func ambiguous(n smsx.Number) bool {
+	return strings.HasPrefix(n.E164(), "+1") && len(n.E164()) == len("+13912345678")
 }
 
 // answer is what the vendor says, in failures as in success.
@@ -121,7 +135,8 @@ func (s *Service) request(ctx context.Context, m smsx.Message) (*http.Request, e
 	}
 	numbers := make([]string, len(m.Numbers))
 	for i, n := range m.Numbers {
-		// The vendor wants country code and number without a sign.
+		// The vendor takes country code and number without a plus sign, for numbers of
+		// the mainland as for all others.
 		numbers[i] = strings.TrimPrefix(n.E164(), "+")
 	}
 	form := url.Values{
@@ -133,7 +148,7 @@ func (s *Service) request(ctx context.Context, m smsx.Message) (*http.Request, e
 	}
 	// In the body, as a thousand numbers are too long for a URL and URLs get logged.
 	body := form.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.Endpoint+"/", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, strings.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("aliyun: making the request: %w", err)
 	}

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,21 +61,52 @@ func hideURL(err error) error {
 	return err
 }
 
-// Batches sends m by at most size numbers at a time and puts the receipts
-// together. Batches after one that got no answer are not sent: their numbers are
-// Rejected.
-func Batches(m smsx.Message, provider string, size int, send func(smsx.Message) ([]smsx.Result, error)) (smsx.Receipt, error) {
-	var r smsx.Receipt
+// Batches sends m by at most size numbers at a time, of which apart says the same, and
+// puts the receipts together; a nil apart keeps all together. Batches after one that
+// got no answer are not sent: their numbers are Rejected.
+func Batches(m smsx.Message, provider string, size int, apart func(smsx.Number) bool, send func(smsx.Message) ([]smsx.Result, error)) (smsx.Receipt, error) {
+	r := smsx.Receipt{Results: make([]smsx.Result, len(m.Numbers))}
 	var cause error
-	for numbers := range slices.Chunk(m.Numbers, size) {
+	for _, places := range batches(m.Numbers, size, apart) {
 		part := m
-		part.Numbers = numbers
-		if cause != nil {
-			r.Results = append(r.Results, smsx.Same(part, smsx.Result{Outcome: smsx.Rejected, Provider: provider}).Results...)
-			continue
+		part.Numbers = make([]smsx.Number, len(places))
+		for i, place := range places {
+			part.Numbers[i] = m.Numbers[place]
 		}
-		results, err := send(part)
-		r.Results, cause = append(r.Results, results...), err
+		results := smsx.Same(part, smsx.Result{Outcome: smsx.Rejected, Provider: provider}).Results
+		if cause == nil {
+			results, cause = send(part)
+		}
+		for i, place := range places {
+			r.Results[place] = results[i]
+		}
 	}
 	return r, r.Err(cause)
+}
+
+// batches returns the places of the numbers that go together.
+func batches(numbers []smsx.Number, size int, apart func(smsx.Number) bool) [][]int {
+	var groups [2][]int
+	for i, n := range numbers {
+		group := 0
+		if apart != nil && apart(n) {
+			group = 1
+		}
+		groups[group] = append(groups[group], i)
+	}
+	var all [][]int
+	for _, places := range groups {
+		all = slices.AppendSeq(all, slices.Chunk(places, size))
+	}
+	return all
+}
+
+// Endpoint returns scheme and host of an endpoint that is nothing else, under the
+// package's name for the error.
+func Endpoint(name, endpoint string) (*url.URL, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		return nil, fmt.Errorf("%s: Endpoint %q: must be scheme and host", name, endpoint)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
