@@ -1,7 +1,9 @@
 // Package otp issues and checks one-time codes: what a person gets by SMS to prove
 // that a number is theirs.
 //
-//	codes, err := otp.New(redisotp.New(rdb), sender, keys, otp.Config{CountryCode: "86"})
+//	store, err := redisotp.New(rdb)
+//	sms, err := otp.NewSMS(svc, "SMS_1", otp.SMSConfig{})
+//	codes, err := otp.New(store, sms, keys, otp.Config{CountryCode: "86"})
 //	err = codes.Issue(ctx, "login", phone)
 //	ok, err := codes.Verify(ctx, "login", phone, "123456")
 //

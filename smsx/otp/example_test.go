@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bulwark-go/bulwark/smsx/memory"
 	"github.com/bulwark-go/bulwark/smsx/otp"
 )
 
@@ -33,6 +34,30 @@ func Example() {
 	// true
 	// true <nil>
 	// false <nil>
+}
+
+func ExampleNewSMS() {
+	provider := memory.New("desk") // a vendor's, or a chain of them, in earnest
+	sms, err := otp.NewSMS(provider, "SMS_1", otp.SMSConfig{MinutesArg: "minutes"})
+	if err != nil {
+		panic(err)
+	}
+	codes, err := otp.New(otp.NewMemory(), sms, otp.Keys{
+		Subject: bytes.Repeat([]byte{1}, 32), Codes: []otp.Key{{ID: "a", Secret: bytes.Repeat([]byte{2}, 32)}},
+	}, otp.Config{CountryCode: "86"})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	if err := codes.Issue(ctx, "login", "13800138000"); err != nil {
+		panic(err)
+	}
+	sent := provider.Sent()[0]
+	fmt.Println(sent)
+	fmt.Println(codes.Verify(ctx, "login", "13800138000", sent.Args[0].Value))
+	// Output:
+	// smsx.Message(SMS_1, 2 args, [***00])
+	// true <nil>
 }
 
 func ExampleNew() {
