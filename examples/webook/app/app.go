@@ -33,6 +33,7 @@ type App struct {
 	monitor  *health.Monitor
 	probes   *ioc.Probes
 	limits   *ioc.Limits
+	messages *ioc.Messages // nil: none
 	web, ops *ioc.Server
 	demo     Demo
 	closers  ioc.Closers
@@ -109,6 +110,9 @@ func (a *App) serve(ctx context.Context) error {
 	group.Go(a.ops.Serve)
 	group.Go(func() error { a.monitor.Run(ctx); return nil })
 	group.Go(func() error { a.limits.Run(ctx); return nil })
+	if a.messages != nil {
+		group.Go(func() error { return a.messages.Run(ctx) })
+	}
 	if a.configFile != "" {
 		group.Go(func() error { a.watch(ctx); return nil })
 	}

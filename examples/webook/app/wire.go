@@ -93,11 +93,26 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	routes := []ioc.Routes{web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat}
+	if a.messages, err = ioc.NewMessages(ctx, &a.closers, a.live, db, rdb, breakers, a.log, inner); err != nil {
+		return err
+	}
+	var shown *console.Messages
+	if a.messages != nil {
+		logins, err := a.messages.SMSLogin(a.live, rdb, accounts, inner)
+		if err != nil {
+			return err
+		}
+		routes = append(routes, web.NewSMS(logins, sessions))
+		shown = a.messages.Console()
+		if err := a.messages.Register(metrics.Register); err != nil {
+			return err
+		}
+	}
 	if err := breakers.Register(metrics.Register); err != nil {
 		return err
 	}
-	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, a.limits.PerAddress(),
-		web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat)
+	engine, err := ioc.Engine(cfg.HTTP, a.log, outer, traces, a.limits.PerAddress(), routes...)
 	if err != nil {
 		return err
 	}
@@ -108,6 +123,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	}
 	page, err := console.New(console.Sources{
 		Build: build, Health: a.monitor, Rates: rates, Recent: recent, Sets: a.limits.Sets(), Breakers: breakers,
+		Messages: shown,
 	}, token, a.log)
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ type Config struct {
 	Session Session `mapstructure:"session"`
 	Users   Users   `mapstructure:"users"`
 	Wechat  Wechat  `mapstructure:"wechat"`
+	SMS     SMS     `mapstructure:"sms"`
 	Limits  Limits  `mapstructure:"limits"`
 	Console Console `mapstructure:"console"`
 	Log     Log     `mapstructure:"log"`
@@ -132,8 +133,8 @@ type Wechat struct {
 type Limits struct {
 	// PerAddress are the rules that every request meets before it is looked at
 	// any further: they know the address and the route, not the user. By default
-	// 20 logins and 10 sign-ups a minute, as guessing and spamming need more,
-	// 10 logins with WeChat, and 100 requests a second in all.
+	// 20 logins of each sort, 10 sign-ups and 10 codes by text message a minute, as
+	// guessing and spamming need more, and 100 requests a second in all.
 	PerAddress []rules.Rule `mapstructure:"perAddress"`
 	// PerUser are the rules for who has logged in. By default 50 requests a second.
 	PerUser []rules.Rule `mapstructure:"perUser"`
@@ -152,6 +153,68 @@ type Console struct {
 	// makes one at start and prints it.
 	Token logger.Secret `mapstructure:"token"`
 }
+
+// SMS configures text messages, which bring the codes of logins by phone.
+type SMS struct {
+	// Region is what numbers without a country code are taken for: an ISO 3166 code
+	// of two letters, "CN" by default.
+	Region string `mapstructure:"region"`
+	// Aliyun and Tencent are the vendors that messages go through. Without the keys
+	// of either the embedded app brings fakes of both to play with, and one on real
+	// servers has no login by phone.
+	Aliyun  Aliyun  `mapstructure:"aliyun"`
+	Tencent Tencent `mapstructure:"tencent"`
+	// Timeout bounds one attempt at a vendor; 2 s by default: two of them fit into
+	// http.timeout.
+	Timeout time.Duration `mapstructure:"timeout"`
+	// Rate is how many messages a second each vendor gets from all instances
+	// together; 100 by default, below what accounts are usually granted. What is
+	// beyond goes to the other vendor, and then waits.
+	Rate int64 `mapstructure:"rate"`
+	// Out is how long a vendor that is judged ill is left alone before it is tried
+	// again; 30 s by default.
+	Out time.Duration `mapstructure:"out"`
+	// Retries is how often a message that waits is tried again, and Backoff the
+	// longest pause before the first time, which doubles with each: 8 and 2 s by
+	// default, as a code is of no use after ten minutes.
+	Retries int           `mapstructure:"retries"`
+	Backoff time.Duration `mapstructure:"backoff"`
+	// MinLeft is how much of a code's time must be left for it to be worth sending; 1
+	// min by default.
+	MinLeft time.Duration `mapstructure:"minLeft"`
+	// Workers is how many waiting messages an instance sends at a time; 8 by default.
+	Workers int `mapstructure:"workers"`
+}
+
+// Aliyun is an account at Alibaba Cloud.
+type Aliyun struct {
+	// Endpoint is the vendor's own by default.
+	Endpoint string `mapstructure:"endpoint"`
+	// KeyID and KeySecret sign requests; without them the vendor is not used.
+	KeyID     string        `mapstructure:"keyID"`
+	KeySecret logger.Secret `mapstructure:"keySecret"`
+	// SignName is the granted signature, Template the code of the template, which has
+	// the argument "code".
+	SignName string `mapstructure:"signName"`
+	Template string `mapstructure:"template"`
+}
+
+// Tencent is an account at Tencent Cloud.
+type Tencent struct {
+	// Endpoint is the vendor's own by default.
+	Endpoint string `mapstructure:"endpoint"`
+	// SecretID and SecretKey sign requests; without them the vendor is not used.
+	SecretID  string        `mapstructure:"secretID"`
+	SecretKey logger.Secret `mapstructure:"secretKey"`
+	// AppID is the application's, SignName the granted signature, Template the number
+	// of the template, whose first argument is the code.
+	AppID    string `mapstructure:"appID"`
+	SignName string `mapstructure:"signName"`
+	Template string `mapstructure:"template"`
+}
+
+// Any tells whether messages can be sent through a vendor.
+func (s SMS) Any() bool { return s.Aliyun.KeyID != "" || s.Tencent.SecretID != "" }
 
 // What happens to a profile read when its cache fails.
 const (
@@ -218,11 +281,20 @@ func Default() Config {
 			RedirectURL: "http://localhost:8080/oauth2/wechat/callback",
 			StateTTL:    10 * time.Minute, Timeout: 3 * time.Second,
 		},
+		SMS: SMS{
+			Region:  "CN",
+			Aliyun:  Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com"},
+			Tencent: Tencent{Endpoint: "https://sms.tencentcloudapi.com"},
+			Timeout: 2 * time.Second, Rate: 100, Out: 30 * time.Second,
+			Retries: 8, Backoff: 2 * time.Second, MinLeft: time.Minute, Workers: 8,
+		},
 		Limits: Limits{
 			PerAddress: []rules.Rule{
 				{Name: "login", Match: rules.Match{Method: "POST /users/login"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(20), Burst: 10},
 				{Name: "signup", Match: rules.Match{Method: "POST /users/signup"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(10), Burst: 5},
 				{Name: "wechat", Match: rules.Match{Method: "GET /oauth2/wechat/authurl"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(10), Burst: 10},
+				{Name: "code", Match: rules.Match{Method: "POST /users/login_sms/code/send"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(10), Burst: 5},
+				{Name: "login-sms", Match: rules.Match{Method: "POST /users/login_sms"}, Per: []rules.Field{rules.IP}, Rate: ratelimit.PerMinute(20), Burst: 10},
 				{Name: "address", Per: []rules.Field{rules.IP}, Rate: ratelimit.PerSecond(100), Burst: 200},
 			},
 			PerUser:   []rules.Rule{{Name: "user", Per: []rules.Field{rules.User}, Rate: ratelimit.PerSecond(50), Burst: 100}},

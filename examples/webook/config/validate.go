@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +38,8 @@ func (c Config) Validate() error {
 	c.Session.validate(&p)
 	c.Users.validate(&p)
 	c.Wechat.validate(&p)
+	c.SMS.validate(&p)
+	p.check(c.SMS.Timeout < c.HTTP.Timeout, "sms.timeout", c.SMS.Timeout, "must be shorter than http.timeout")
 	c.Limits.validate(&p)
 	if n := len(c.Console.Token.Reveal()); n > 0 && n < minToken {
 		p.add("console.token: must have %d bytes or more, has %d", minToken, n)
@@ -104,6 +108,36 @@ func (w Wechat) validate(p *problems) {
 	p.between("wechat.timeout", w.Timeout, 10*time.Millisecond, 30*time.Second)
 }
 
+// region is the form of an ISO 3166 code.
+var region = regexp.MustCompile(`^[A-Z]{2}$`)
+
+func (s SMS) validate(p *problems) {
+	p.check(region.MatchString(s.Region), "sms.region", fmt.Sprintf("%q", s.Region), "must be the code of a country, such as CN")
+	s.Aliyun.validate(p)
+	s.Tencent.validate(p)
+	p.between("sms.timeout", s.Timeout, 10*time.Millisecond, 30*time.Second)
+	p.check(s.Rate >= 1, "sms.rate", s.Rate, "must be 1 or more")
+	p.between("sms.out", s.Out, 10*time.Millisecond, time.Hour)
+	p.check(s.Retries >= 1, "sms.retries", s.Retries, "must be 1 or more")
+	p.between("sms.backoff", s.Backoff, time.Millisecond, 10*time.Minute)
+	p.between("sms.minLeft", s.MinLeft, 0, 9*time.Minute)
+	p.check(s.Workers >= 1 && s.Workers <= 1000, "sms.workers", s.Workers, "must be between 1 and 1000")
+}
+
+func (a Aliyun) validate(p *problems) {
+	p.url("sms.aliyun.endpoint", a.Endpoint)
+	p.account("sms.aliyun", a.KeyID != "" || !a.KeySecret.Empty(), map[string]bool{
+		"keyID": a.KeyID != "", "keySecret": !a.KeySecret.Empty(), "signName": a.SignName != "", "template": a.Template != "",
+	})
+}
+
+func (t Tencent) validate(p *problems) {
+	p.url("sms.tencent.endpoint", t.Endpoint)
+	p.account("sms.tencent", t.SecretID != "" || !t.SecretKey.Empty(), map[string]bool{
+		"secretID": t.SecretID != "", "secretKey": !t.SecretKey.Empty(), "appID": t.AppID != "", "signName": t.SignName != "", "template": t.Template != "",
+	})
+}
+
 func (l Limits) validate(p *problems) {
 	for _, list := range []struct {
 		key   string
@@ -160,6 +194,15 @@ func (p *problems) origin(key, value string) {
 func (p *problems) key(name string, value logger.Secret) {
 	if n := len(value.Reveal()); n > 0 && n < minKey {
 		p.add("%s: must have %d bytes or more, has %d", name, minKey, n)
+	}
+}
+
+// account demands that a vendor that is used has all that it needs.
+func (p *problems) account(key string, used bool, given map[string]bool) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if used && !given[name] {
+			p.add("%s.%s: is required with the vendor's keys; secrets are best set in the environment", key, name)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ var files embed.FS
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
 	"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// Sources are where the page looks. All but Sets are required.
+// Sources are where the page looks. All but Sets and Messages are required.
 type Sources struct {
 	Build    Build
 	Health   *health.Monitor
@@ -39,6 +39,8 @@ type Sources struct {
 	Recent   *Recent
 	Breakers *Breakers
 	Sets     []Set
+	// Messages are nil where there are no text messages.
+	Messages *Messages
 }
 
 // Console is the page as an http.Handler, to be mounted at /console and below. It
@@ -72,6 +74,11 @@ func New(s Sources, token logger.Secret, log logger.Logger) (*Console, error) {
 	mux.HandleFunc("GET /console/rules/{set}/edit", c.ofSet(c.edit))
 	mux.HandleFunc("POST /console/rules/{set}/edit", c.ofSet(c.change))
 	mux.HandleFunc("POST /console/rules/{set}/rollback", c.ofSet(c.rollback))
+	mux.HandleFunc("GET /console/messages", c.messages("messages"))
+	mux.HandleFunc("GET /console/messages/live", c.messages("messages.live"))
+	mux.HandleFunc("POST /console/messages/fault", c.steer(setFault))
+	mux.HandleFunc("POST /console/messages/mode", c.steer(setMode))
+	mux.HandleFunc("POST /console/messages/queue", c.steer(steerQueue))
 	mux.HandleFunc("GET /console/unlock", c.askToken)
 	mux.HandleFunc("POST /console/unlock", c.unlock)
 	mux.HandleFunc("POST /console/lock", c.lock)

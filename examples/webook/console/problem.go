@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/bulwark-go/bulwark/failover"
 	"github.com/bulwark-go/bulwark/ratelimit"
 	"github.com/bulwark-go/bulwark/ratelimit/rules"
 	"github.com/bulwark-go/bulwark/ratelimit/rules/rollout"
@@ -58,6 +59,8 @@ func problemOf(err error, latest rollout.Revision) *Refusal {
 	case errors.Is(err, rules.ErrStale):
 		p.Code, p.status = "stale", http.StatusConflict
 		p.Latest = textOfRevision(latest)
+	case errors.Is(err, errUnknownChoice), errors.Is(err, failover.ErrUnknownCandidate):
+		p.Code, p.status = "invalid", http.StatusBadRequest
 	case errors.Is(err, rollout.ErrUnknown):
 		p.Code, p.status = "missing", http.StatusNotFound
 	case len(fields) > 0:

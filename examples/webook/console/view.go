@@ -50,13 +50,14 @@ type view struct {
 	Sets       []setView
 	Breakers   []breakerView
 	Refusing   int
+	Messages   *messagesView
 	Problems   []Problem
 }
 
 func (c *Console) look(ctx context.Context, f frame) view {
 	v := view{
 		frame: f, Components: c.Health.Statuses(), Routes: c.Rates.Routes(f.Now), Problems: c.Recent.Problems(),
-		Breakers: c.Breakers.look(),
+		Breakers: c.Breakers.look(), Messages: c.Messages.look(ctx),
 	}
 	for _, s := range v.Components {
 		if !s.Up {
@@ -81,6 +82,7 @@ func (c *Console) look(ctx context.Context, f frame) view {
 
 var functions = template.FuncMap{
 	"ago": ago, "span": span, "took": took, "clock": clock, "day": day, "rate": rate, "share": share, "why": why, "percent": percent,
+	"short": short, "cut": cut,
 }
 
 // spark draws counts as the points of a polyline in a box of 600 × 80.
@@ -134,6 +136,9 @@ func day(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") 
 func percent(f float64) string { return fmt.Sprintf("%.4g %%", 100*f) }
 
 func rate(f float64) string { return fmt.Sprintf("%.1f", f) }
+
+// short is enough of a long name to tell it from others.
+func short(s string) string { return s[:min(len(s), 12)] }
 
 // share writes part of whole in per cent.
 func share(part, whole int64) string {

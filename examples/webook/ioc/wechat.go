@@ -66,25 +66,34 @@ func Wechat(ctx context.Context, c *Closers, live *config.Live, users *repositor
 func embedWechat(ctx context.Context, c *Closers, cfg *config.Wechat, callback string) error {
 	const appID = "demo"
 	secret := rand.Text()
+	addr, err := embed(ctx, c, "embedded wechat", fakewechat.New(appID, secret))
+	if err != nil {
+		return err
+	}
+	cfg.AppID, cfg.Secret = appID, logger.NewSecret(secret)
+	cfg.AuthURL, cfg.APIURL = "http://"+addr, "http://"+addr
+	cfg.RedirectURL = callback
+	return nil
+}
+
+// embed serves h on a free port of this machine until the app stops.
+func embed(ctx context.Context, c *Closers, name string, h http.Handler) (addr string, err error) {
 	var listen net.ListenConfig
 	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("embedded wechat: %w", err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	server := &http.Server{Handler: fakewechat.New(appID, secret), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	c.AddClose("embedded wechat", func() error {
+	c.AddClose(name, func() error {
 		err := server.Close()
 		if failed := <-served; !errors.Is(failed, http.ErrServerClosed) {
 			err = errors.Join(err, failed)
 		}
 		return err
 	})
-	cfg.AppID, cfg.Secret = appID, logger.NewSecret(secret)
-	cfg.AuthURL, cfg.APIURL = "http://"+l.Addr().String(), "http://"+l.Addr().String()
-	cfg.RedirectURL = callback
-	return nil
+	return l.Addr().String(), nil
 }
 
 // derivedKey is one key for each purpose, and for all instances that share the

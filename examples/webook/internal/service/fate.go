@@ -16,8 +16,8 @@ func withFate(ctx context.Context) (context.Context, *fate) {
 	return context.WithValue(ctx, fateKey{}, f), f
 }
 
-// SentLater notes in ctx that a message was taken on to be sent later.
-func SentLater(ctx context.Context) {
+// NoteLater notes in ctx that a message was taken on to be sent later.
+func NoteLater(ctx context.Context) {
 	if f, ok := ctx.Value(fateKey{}).(*fate); ok {
 		f.later.Store(true)
 	}

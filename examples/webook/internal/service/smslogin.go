@@ -6,6 +6,7 @@ import (
 
 	"github.com/bulwark-go/bulwark/examples/webook/internal/errs"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository"
+	"github.com/bulwark-go/bulwark/smsx"
 	"github.com/bulwark-go/bulwark/smsx/otp"
 	"github.com/bulwark-go/bulwark/smsx/phone"
 )
@@ -26,22 +27,41 @@ func NewSMSLogin(users *repository.Users, codes *otp.Codes, region string) *SMSL
 	return &SMSLogin{users: users, codes: codes, region: region}
 }
 
-// Send sends a code to the number, and tells whether it is on its way or will be
-// sent later, as no provider can take it now.
-func (l *SMSLogin) Send(ctx context.Context, number string) (later bool, err error) {
+// Sent is what became of a code. The zero Sent is on its way.
+type Sent uint8
+
+const (
+	// SentNow: a provider has it.
+	SentNow Sent = iota
+	// SentLater: no provider can take it now; it is stored and will be sent.
+	SentLater
+	// SentPerhaps: a provider did not say whether it has it. Nobody sends it a second
+	// time, as that could double it.
+	SentPerhaps
+)
+
+// Send sends a code to the number.
+func (l *SMSLogin) Send(ctx context.Context, number string) (Sent, error) {
 	n, err := phone.Parse(number, l.region)
 	if err != nil {
-		return false, errs.InvalidInput("this is not a phone number")
+		return 0, errs.InvalidInput("this is not a phone number")
 	}
 	ctx, fate := withFate(ctx)
 	err = l.codes.Issue(ctx, loginPurpose, n.E164())
 	switch {
+	case err == nil && fate.later.Load():
+		return SentLater, nil
+	case err == nil:
+		return SentNow, nil
 	case errors.Is(err, otp.ErrLimited):
-		return false, errs.TooManyCodes(err)
-	case err != nil && ctx.Err() == nil:
-		return false, errs.Unavailable(err)
+		return 0, errs.TooManyCodes(err)
+	case errors.Is(err, smsx.ErrUnknown):
+		return SentPerhaps, nil
+	case ctx.Err() != nil:
+		return 0, err
+	default:
+		return 0, errs.Unavailable(err)
 	}
-	return fate.later.Load(), err
 }
 
 // Login returns the id of the account with the number, which is made when there is

@@ -33,14 +33,14 @@ type sendCodeReq struct {
 
 // sendCode answers with what front ends show as it is.
 func (h *SMS) sendCode(ctx context.Context, req sendCodeReq) (ginx.Result, error) {
-	later, err := h.logins.Send(ctx, req.Phone)
-	if err != nil {
-		return ginx.Result{}, err
-	}
-	if later {
-		return ginx.Result{Msg: "accepted for later: the code comes as soon as it can be sent"}, nil
-	}
-	return ginx.Result{Msg: "sent"}, nil
+	sent, err := h.logins.Send(ctx, req.Phone)
+	return ginx.Result{Msg: sentTexts[sent]}, err
+}
+
+var sentTexts = map[service.Sent]string{
+	service.SentNow:     "sent",
+	service.SentLater:   "accepted for later: the code comes as soon as it can be sent",
+	service.SentPerhaps: "on its way; if nothing comes within a minute, ask for another one",
 }
 
 type loginSMSReq struct {
