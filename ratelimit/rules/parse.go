@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -45,9 +46,21 @@ func (r Rule) MarshalJSON() ([]byte, error) {
 		w.Match.IP = r.Match.IP.String()
 	}
 	if r.Rate.Count != 0 || r.Rate.Per != 0 {
-		w.Rate = wireRate{r.Rate.Count, r.Rate.Per.String()}
+		w.Rate = wireRate{r.Rate.Count, short(r.Rate.Per)}
 	}
 	return json.Marshal(w)
+}
+
+// short writes a duration without the zeros that its String ends with.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // Parse reads rules from a JSON array of objects:

@@ -111,11 +111,16 @@ func setSession(w http.ResponseWriter, r *http.Request, value string, life int) 
 
 // who returns the name of who may change things, or why nobody may.
 func (a *access) who(r *http.Request) (string, error) {
-	if !a.possible() {
-		return "", errReadOnly
-	}
 	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		return strings.TrimSpace(r.FormValue("author")), a.check(r, token)
+	}
+	return a.visitor(r)
+}
+
+// visitor is who, for those who come with a session.
+func (a *access) visitor(r *http.Request) (string, error) {
+	if !a.possible() {
+		return "", errReadOnly
 	}
 	cookie, err := r.Cookie(sessionName)
 	if err != nil {

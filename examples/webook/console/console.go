@@ -132,10 +132,7 @@ type frame struct {
 }
 
 func (c *Console) frame(r *http.Request, title string) frame {
-	who, err := c.access.who(r)
-	if err != nil {
-		who = ""
-	}
+	who, _ := c.access.visitor(r) // empty for those who only read
 	return frame{Title: title, Build: c.Build, Now: time.Now(), Started: c.started, Who: who, Token: c.access.possible()}
 }
 

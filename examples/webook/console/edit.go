@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -65,12 +66,13 @@ func (e edit) rules(latest rollout.Revision) ([]rules.Rule, error) {
 	if e.Rule == "" {
 		return rules.Parse([]byte(e.Text))
 	}
+	var object json.RawMessage
+	if err := json.Unmarshal([]byte(e.Text), &object); err != nil {
+		return nil, &ratelimit.FieldError{Field: "rule", Value: cut(e.Text), Reason: fmt.Sprintf("must be one JSON object: %v", err)}
+	}
 	one, err := rules.Parse([]byte("[" + e.Text + "]"))
 	if err != nil {
 		return nil, within("rules[0]", err)
-	}
-	if len(one) != 1 {
-		return nil, &ratelimit.FieldError{Field: "rule", Value: len(one), Reason: "must be one JSON object"}
 	}
 	i := indexOf(latest.Rules, e.Rule)
 	if i < 0 {

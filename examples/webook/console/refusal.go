@@ -36,15 +36,15 @@ type FieldProblem struct {
 	Reason string `json:"reason"`
 }
 
-// RevisionText is a revision as scripts read it.
+// RevisionText is a revision as scripts read it. Its rules are JSON for [rules.Parse].
 type RevisionText struct {
-	Number uint64       `json:"number"`
-	Author string       `json:"author"`
-	Rules  []rules.Rule `json:"rules"`
+	Number uint64          `json:"number"`
+	Author string          `json:"author"`
+	Rules  json.RawMessage `json:"rules"`
 }
 
 func textOfRevision(r rollout.Revision) *RevisionText {
-	return &RevisionText{Number: r.Number, Author: r.Author, Rules: r.Rules}
+	return &RevisionText{Number: r.Number, Author: r.Author, Rules: json.RawMessage(textOf(r.Rules))}
 }
 
 // problemOf words err for people and scripts. Latest is what the store has.
