@@ -282,15 +282,14 @@ func (b *Breaker) Run(ctx context.Context) error {
 	}
 }
 
-// unlock publishes what changed, releases mu and calls the listeners.
+// unlock publishes what changed, calls the listeners and releases mu.
 func (b *Breaker) unlock() {
 	b.publish()
-	r := b.machine.rec
-	if r == nil || len(r.events) == 0 || r.dispatching {
-		b.mu.Unlock()
+	if r := b.machine.rec; r != nil && r.events.Due() {
+		b.deliver(r)
 		return
 	}
-	b.dispatch(r)
+	b.mu.Unlock()
 }
 
 // watch and unwatch tell a detector that follows calls while they run.

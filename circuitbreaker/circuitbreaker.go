@@ -2,7 +2,6 @@ package circuitbreaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -93,8 +92,14 @@ type Gate interface {
 }
 
 // ErrOpen is wrapped by every refusal. Trying again at once is pointless: the
-// refusal came from this side.
-var ErrOpen = errors.New("circuitbreaker: open")
+// refusal came from this side. It has a method Refused, see [Classify].
+var ErrOpen error = refusal("circuitbreaker: open")
+
+// refusal is an error of which breakers further out know that no call was made.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+func (refusal) Refused() bool   { return true }
 
 // OpenError is a refusal. It may be shared by many calls; do not change it.
 type OpenError struct {
@@ -132,6 +137,9 @@ func (e *OpenError) RetryAfter() time.Duration {
 	}
 	return max(e.until-e.set.now(), 0)
 }
+
+// Refused returns true: no call was made. See [Classify].
+func (e *OpenError) Refused() bool { return true }
 
 // Retryable returns false, for retry policies that ask errors.
 func (e *OpenError) Retryable() bool { return false }

@@ -15,9 +15,15 @@ type Classifier func(ctx context.Context, err error) Outcome
 //   - nil is a Success;
 //   - an error is Neutral when ctx was cancelled, whatever the error says: then the
 //     caller gave up, be it a user, a failed sibling or a won hedge;
-//   - an error that wraps [context.Canceled] or [ErrOpen] is Neutral: no answer was
-//     waited for, or no call was made;
+//   - an error that wraps [context.Canceled] is Neutral: no answer was waited for;
+//   - an error whose method Refused() bool returns true is Neutral: no call was made;
 //   - any other error is a Failure, deadlines and time-outs included.
+//
+// The method is how limits and breakers further in say that it was them and not the
+// other side: [ErrOpen] has it, and so have the denials of package ratelimit. Give it
+// to errors of your own that mean the same. Of several in a tree of errors the
+// outermost decides, so that an error which sums up calls of which only some were
+// made can return false.
 //
 // An error that only reads like "context canceled", under a context that lives, is
 // a Failure: it came from the other side.
@@ -25,11 +31,20 @@ func Classify(ctx context.Context, err error) Outcome {
 	switch {
 	case err == nil:
 		return Success
-	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled), errors.Is(err, ErrOpen):
+	case errors.Is(ctx.Err(), context.Canceled), errors.Is(err, context.Canceled), refused(err):
 		return Neutral
 	default:
 		return Failure
 	}
+}
+
+// refused tells whether err says that no call was made.
+func refused(err error) bool {
+	said, ok := errors.AsType[interface {
+		error
+		Refused() bool
+	}](err)
+	return ok && said.Refused()
 }
 
 // outcome classifies err, and lets a caller's own hurry pass.

@@ -60,6 +60,8 @@ func TestEveryFormOfCancellationIsClassified(t *testing.T) {
 		{"a time-out further in", alive, after(fmt.Errorf("dial: %w", context.DeadlineExceeded)), failure},
 		{"a time-out of the network", alive, after(&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}), failure},
 		{"a breaker further in is open", alive, after(fmt.Errorf("shard 2: %w", circuitbreaker.ErrOpen)), neutral},
+		{"a limit further in refused", alive, after(fmt.Errorf("shard 2: %w", refusedError{true})), neutral},
+		{"an error that sums up several calls, of which one was made", alive, after(sumError{refusedError{false}, circuitbreaker.ErrOpen}), failure},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -80,6 +82,20 @@ func TestEveryFormOfCancellationIsClassified(t *testing.T) {
 		})
 	}
 }
+
+// refusedError is the refusal of a package that this one knows nothing of.
+type refusedError struct{ refused bool }
+
+func (refusedError) Error() string   { return "refused" }
+func (r refusedError) Refused() bool { return r.refused }
+
+// sumError sums up calls, and says itself what they mean together.
+type sumError struct {
+	refusedError
+	err error
+}
+
+func (s sumError) Unwrap() error { return s.err }
 
 func after1() circuitbreaker.Option { return after(1) }
 

@@ -26,7 +26,7 @@
 //
 // What counts as what is up to the classifier, [Classify] unless set otherwise: a
 // call that its caller cancelled is no failure of the other side, and neither is
-// the refusal of another breaker further in.
+// the refusal of another breaker or a limit further in.
 //
 // In which order to wrap: [Observe] outside, so that refusals are seen; a retry
 // outside the gate must not repeat an [ErrOpen]; a time limit inside it, so that the

@@ -24,45 +24,14 @@ type Transition struct {
 	OpenFor time.Duration
 }
 
-// dispatch calls the listeners with all that is queued, without the lock and in
-// order: whoever finds events queued becomes the one goroutine that delivers them,
-// until none is left. The caller holds mu; dispatch releases it.
-func (b *Breaker) dispatch(r *recovery) {
-	r.dispatching = true
-	defer func() {
-		r.dispatching = false // also after a listener's Goexit; what is left goes with the next event
-		b.mu.Unlock()
-	}()
-	for len(r.events) > 0 {
-		t := r.events[0]
-		r.events = r.events[1:]
+// deliver calls the listeners with all that is queued, without the lock and in order.
+// The caller holds mu; deliver releases it, also when a listener ends the goroutine.
+func (b *Breaker) deliver(r *recovery) {
+	defer b.mu.Unlock()
+	r.events.Deliver(&b.mu, func(t *Transition) []func(Transition) {
 		t.Name, t.Key = b.machine.set.Name, b.key
-		for _, listen := range b.machine.set.listeners {
-			if !b.deliver(listen, t) {
-				r.counts.panicked++
-			}
-		}
-	}
-	r.events = nil
-}
-
-// deliver calls listen without the lock.
-func (b *Breaker) deliver(listen func(Transition), t Transition) bool {
-	b.mu.Unlock()
-	defer b.mu.Lock()
-	return contained(listen, t)
-}
-
-// contained calls listen and reports whether it returned. A listener is not part
-// of the call that happens to deliver to it, so its panic stays here.
-func contained(listen func(Transition), t Transition) (returned bool) {
-	defer func() {
-		if !returned {
-			_ = recover()
-		}
-	}()
-	listen(t)
-	return true
+		return b.machine.set.listeners
+	})
 }
 
 var transitionKind = observe.Kind{

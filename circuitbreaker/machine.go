@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
+	"github.com/bulwark-go/bulwark/internal/dispatch"
 )
 
 // machine is the state machine alone: no lock, no clock. The Breaker around it
@@ -45,14 +46,13 @@ type recovery struct {
 	counts  counts
 
 	// The rest is the Breaker's, kept here for the same reason.
-	events      []Transition
-	dispatching bool          // some goroutine is calling the listeners
-	nextAsk     time.Duration // when detectors that watch time are asked next
-	stopTimer   func() bool
+	events    dispatch.Queue[Transition]
+	nextAsk   time.Duration // when detectors that watch time are asked next
+	stopTimer func() bool
 }
 
 // counts are of rare events.
-type counts struct{ stale, misused, shadowed, panicked uint64 }
+type counts struct{ stale, misused, shadowed uint64 }
 
 // kind tells what sort of call a ticket stands for.
 type kind uint8
@@ -253,7 +253,7 @@ func (m *machine) note(t Transition) {
 	if m.state == Open {
 		t.OpenFor = r.until - m.since
 	}
-	r.events = append(r.events, t)
+	r.events.Push(t)
 }
 
 // setMode changes what the operator wants.

@@ -54,7 +54,7 @@ func (b *Breaker) Snapshot() Snapshot {
 	}
 	if r := m.rec; r != nil {
 		s.Reason, s.Trips, s.Lost = r.reason, r.trips, r.lost
-		s.Stale, s.Misused, s.Shadowed, s.ListenerPanics = r.counts.stale, r.counts.misused, r.counts.shadowed, r.counts.panicked
+		s.Stale, s.Misused, s.Shadowed, s.ListenerPanics = r.counts.stale, r.counts.misused, r.counts.shadowed, r.events.Panicked()
 		if m.state == Open {
 			s.OpenFor = max(r.until-now, 0)
 		}

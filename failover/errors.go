@@ -91,6 +91,18 @@ func (e *CallError) Outcome() Outcome {
 	return overall
 }
 
+// Refused tells circuit breakers further out whether no provider was called at all: then
+// limits and breakers in between refused, and nothing was learned. One that was called
+// and failed makes it a failure, whatever kept the others from being tried.
+func (e *CallError) Refused() bool {
+	for _, a := range e.Attempts {
+		if a.Tried {
+			return false
+		}
+	}
+	return true
+}
+
 // violations gathers what is wrong with settings.
 type violations []error
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/bulwark-go/bulwark/circuitbreaker"
+	"github.com/bulwark-go/bulwark/internal/dispatch"
 	"github.com/bulwark-go/bulwark/observe"
 )
 
@@ -56,27 +57,24 @@ type Event struct {
 
 // events delivers what happened, in order and without a lock.
 type events struct {
-	mu         sync.Mutex
-	queue      []Event
-	delivering bool
-	held       int
-	panicked   uint64
+	mu    sync.Mutex
+	queue dispatch.Queue[Event]
 }
 
 // push adds an event. The caller holds mu.
-func (e *events) push(event Event) { e.queue = append(e.queue, event) }
+func (e *events) push(event Event) { e.queue.Push(event) }
 
 // hold keeps events back while the caller holds other locks.
 func (e *events) hold() {
 	e.mu.Lock()
-	e.held++
+	e.queue.Hold()
 	e.mu.Unlock()
 }
 
 // release ends hold. Flush afterwards.
 func (e *events) release() {
 	e.mu.Lock()
-	e.held--
+	e.queue.Release()
 	e.mu.Unlock()
 }
 
@@ -86,38 +84,11 @@ func (c *core) flush() {
 	e := &c.events
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.delivering || e.held > 0 || len(e.queue) == 0 {
-		return
-	}
-	e.delivering = true
-	defer func() { e.delivering = false }() // also after a listener's Goexit
-	for len(e.queue) > 0 && e.held == 0 {
-		event := e.queue[0]
-		e.queue = e.queue[1:]
+	e.queue.Deliver(&e.mu, func(event *Event) []func(Event) {
 		set := c.settings.Load()
 		event.Group = set.Name
-		for _, listen := range set.listeners {
-			if !e.deliver(listen, event) {
-				e.panicked++
-			}
-		}
-	}
-	if len(e.queue) == 0 {
-		e.queue = nil
-	}
-}
-
-// deliver calls listen without the lock, and reports whether it returned.
-func (e *events) deliver(listen func(Event), event Event) (returned bool) {
-	e.mu.Unlock()
-	defer e.mu.Lock()
-	defer func() {
-		if !returned {
-			_ = recover() // a listener is no part of the call that happens to deliver to it
-		}
-	}()
-	listen(event)
-	return true
+		return set.listeners
+	})
 }
 
 // transition hears of what a judge did to candidate i.

@@ -64,7 +64,7 @@ func (c *core) snapshot() Snapshot {
 		s.Current, s.Generation, s.Timeouts = c.members[at.index()].name, uint64(at.generation()), at.count()
 	}
 	c.events.mu.Lock()
-	s.ListenerPanics = c.events.panicked
+	s.ListenerPanics = c.events.queue.Panicked()
 	c.events.mu.Unlock()
 	for i, m := range c.members {
 		h := &c.health[i]

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/bulwark-go/bulwark/circuitbreaker"
-	"github.com/bulwark-go/bulwark/ratelimit"
 	"github.com/gin-gonic/gin"
 )
 
@@ -22,7 +21,8 @@ import (
 // to begin with. Everything below 500 is a success: client mistakes are answers, and
 // a business error is what its HTTP status says. Neutral is what tells nothing about
 // the handlers: a request that the client left, and one that a limit or a breaker
-// further in turned away.
+// further in turned away, be it as middleware or below a handler whose error says so,
+// see [circuitbreaker.Classify].
 //
 // Give routes that fail on their own a breaker of their own: [BreakerPerRoute]. Event
 // streams end late and hijacked connections unseen; [WithSkipRoutes] leaves them out.
@@ -84,8 +84,7 @@ func (x *exchange) health(ctx context.Context, c *gin.Context, hurried bool) cir
 		return circuitbreaker.Neutral
 	case x.panicked, x.aborted:
 		return circuitbreaker.Failure
-	case x.came.Err() == context.Canceled, wasRefused(c),
-		errors.Is(x.err, circuitbreaker.ErrOpen), errors.Is(x.err, ratelimit.ErrLimited):
+	case x.came.Err() == context.Canceled, x.turnedAway(c):
 		return circuitbreaker.Neutral
 	case status >= http.StatusInternalServerError, late && unanswered(c):
 		if late && hurried {

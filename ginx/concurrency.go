@@ -3,6 +3,7 @@ package ginx
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/bulwark-go/bulwark/ratelimit"
@@ -24,7 +25,9 @@ import (
 //
 // For an adaptive limit, answers of 503 and 504 and missed deadlines are overload,
 // and requests that the client left, that panicked or were answered with another 4xx
-// or 5xx tell nothing: they may have been quick.
+// or 5xx tell nothing: they may have been quick. Neither do event streams, hijacked
+// connections, and what a limit or breaker further in turned away, with or without a
+// stand-in.
 //
 // An acquirer that fails lets requests pass; see [WithFailClosed]. A nil acquirer or
 // key is a mistake: every request is answered with 500, and the log says why.
@@ -44,16 +47,18 @@ func Concurrency(acquirer concurrency.Acquirer, key KeyFunc, opts ...GuardOption
 			limited := &ratelimit.LimitedError{Decision: ticket.Decision}
 			g.refuse(c, http.StatusServiceUnavailable, "too busy", limited, time.Second)
 		default:
-			runWith(ctx, c, ticket)
+			runWith(c, ticket)
 		}
 	}
 }
 
-func runWith(ctx context.Context, c *gin.Context, ticket concurrency.Ticket) {
+func runWith(c *gin.Context, ticket concurrency.Ticket) {
 	defer ticket.Ignore() // has no effect unless the chain did not return
+	ctx, x := c.Request.Context(), begin(c)
 	c.Next()
-	switch status := c.Writer.Status(); {
-	case ctx.Err() == context.Canceled:
+	x.adopt(c)
+	switch status := x.status(); {
+	case ctx.Err() == context.Canceled, x.hijacked, isStream(c), x.turnedAway(c):
 		ticket.Ignore()
 	case status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout, ctx.Err() != nil:
 		ticket.Drop()
@@ -62,4 +67,10 @@ func runWith(ctx context.Context, c *gin.Context, ticket concurrency.Ticket) {
 	default:
 		ticket.Release()
 	}
+}
+
+// isStream tells whether the answer is an event stream, which lasts as long as its
+// client pleases.
+func isStream(c *gin.Context) bool {
+	return strings.HasPrefix(c.Writer.Header().Get("Content-Type"), "text/event-stream")
 }

@@ -87,6 +87,16 @@ func badRequest(msg string, cause error) *Error {
 	return &Error{Code: CodeClient, Msg: msg, HTTPStatus: http.StatusBadRequest, Cause: cause}
 }
 
+// refused tells whether err says that a limit or a breaker further in turned a call
+// away, see [circuitbreaker.Classify].
+func refused(err error) bool {
+	said, ok := errors.AsType[interface {
+		error
+		Refused() bool
+	}](err)
+	return ok && said.Refused()
+}
+
 // verdict is what the client learns about an error.
 type verdict struct {
 	code, status int
@@ -107,6 +117,8 @@ func judge(ctx context.Context, err error) verdict {
 			v.code = CodeSystem
 		}
 		return v
+	case refused(err):
+		return verdict{CodeSystem, http.StatusServiceUnavailable, "service unavailable"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return verdict{CodeSystem, http.StatusGatewayTimeout, "timeout"}
 	default:

@@ -18,8 +18,9 @@
 //	claims missing                               401   4
 //	context.DeadlineExceeded                     504   5
 //	the client went away                         499   4
-//	over a limit                                 429   4
-//	too busy, or a breaker is open               503   5
+//	turned away by [RateLimit]                   429   4
+//	turned away by [Concurrency] or [Breaker]    503   5
+//	a limit or a breaker further in refused      503   5
 //	anything else                                500   5
 //
 // A code is 0 for success only. The text of an error that is not an *Error goes

@@ -34,7 +34,9 @@ func WithSkip(f func(c *gin.Context) bool) GuardOption {
 func WithSkipRoutes(routes ...string) GuardOption {
 	return guardOption(func(g *guard) {
 		for _, r := range routes {
-			g.routes[r] = struct{}{}
+			if r != "" { // what matches no route has no template, and is not meant
+				g.routes[r] = struct{}{}
+			}
 		}
 	})
 }
@@ -108,6 +110,10 @@ type guard struct {
 func newGuard(complete bool, missing string, opts []GuardOption) *guard {
 	g := &guard{routes: make(map[string]struct{}), header: rateHeader{name: defaultPolicy, jitter: -1}}
 	for _, o := range opts {
+		if o == nil {
+			g.broken = errors.New("ginx: a nil GuardOption")
+			continue
+		}
 		o.applyGuard(g)
 	}
 	if !complete {
@@ -142,7 +148,7 @@ func (g *guard) subject(c *gin.Context, key KeyFunc) string {
 	}
 	subject := key(c)
 	if subject != "" {
-		return subject
+		return short(subject)
 	}
 	switch g.empty {
 	case AdmitEmptyKey:
@@ -166,9 +172,12 @@ func (g *guard) failed(c *gin.Context, err error) {
 	case g.closed:
 		g.refuse(c, http.StatusServiceUnavailable, "service unavailable", err, time.Second)
 	default:
-		_ = c.Error(err)
+		_ = c.Error(err).SetMeta(letPass{})
 	}
 }
+
+// letPass marks an error in gin's list in spite of which the request went on.
+type letPass struct{}
 
 type refusedKey struct{}
 
@@ -195,6 +204,18 @@ func (g *guard) refuse(c *gin.Context, status int, msg string, err error, wait t
 func wasRefused(c *gin.Context) bool {
 	_, ok := c.Get(refusedKey{})
 	return ok
+}
+
+// turnedAway tells whether something further in turned the request away: one of these
+// middleware, or what the handlers call and whose error they answer with.
+func (x *exchange) turnedAway(c *gin.Context) bool {
+	if wasRefused(c) {
+		return true
+	}
+	if last := c.Errors.Last(); x.err == nil && last != nil && last.Meta != (letPass{}) {
+		return refused(last.Err)
+	}
+	return refused(x.err)
 }
 
 // seconds rounds up, for a client that comes back too early is refused again.

@@ -72,7 +72,7 @@ func (h *rateHeader) wait(d ratelimit.Decision) time.Duration {
 	default:
 		spread = d.RetryAfter / 10
 	}
-	return d.Jittered(spread)
+	return max(d.Jittered(spread), d.RetryAfter) // the sum may be more than there is
 }
 
 // write tells how the limit stands; while a store is away that is how this process's

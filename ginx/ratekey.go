@@ -1,7 +1,10 @@
 package ginx
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -10,11 +13,26 @@ import (
 // KeyFunc names the subject of a request: who or what has a budget of its own. It
 // returns "" when it can not tell, see [WithEmptyKey]. The keys of this package
 // begin with their kind, as in "user:42", so that a user named like an address is
-// no address.
+// no address. Where clients choose the key they choose its length: what is longer than
+// 256 bytes is replaced by its SHA-256 before a limiter has to remember it.
 type KeyFunc func(c *gin.Context) string
 
+// longestKey is in bytes.
+const longestKey = 256
+
+// short returns key, or a digest of a long one. Nobody gains by naming a digest: who
+// may choose such a key may as well choose the long one.
+func short(key string) string {
+	if len(key) <= longestKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
 // ByIP keys requests by the client's address. An IPv6 address counts as its /64
-// network, which is what one subscriber has; [ByNetwork] for others.
+// network, which is what one subscriber has; [ByNetwork] for others. An IPv4 address
+// counts as such also in the clothes of IPv6, mapped or translated (64:ff9b::/96).
 //
 // The address is gin's ClientIP, and gin believes the X-Forwarded-For of everybody
 // unless told otherwise: call engine.SetTrustedProxies with your own proxies, or
@@ -50,8 +68,17 @@ func clientAddr(c *gin.Context) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	return ip.Unmap().WithZone("")
+	ip = ip.Unmap().WithZone("")
+	if translated.Contains(ip) {
+		b := ip.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return ip
 }
+
+// translated is where RFC 6052 puts the IPv4 clients of a network that has IPv6 only.
+// They are many, and one of the usual prefixes would be the same for all.
+var translated = netip.MustParsePrefix("64:ff9b::/96")
 
 // ByUser keys requests by the id that [SetUser] stored: put it behind the login.
 // Guests have no key.
@@ -70,6 +97,9 @@ func routeOf(c *gin.Context) string {
 // By keys requests by what f returns, a tenant or an API key; "" for none. kind
 // keeps these keys apart from others: a constant without a colon.
 func By(kind string, f func(c *gin.Context) string) KeyFunc {
+	if f == nil {
+		return nil
+	}
 	return func(c *gin.Context) string {
 		value := f(c)
 		if value == "" {
@@ -83,6 +113,9 @@ func By(kind string, f func(c *gin.Context) string) KeyFunc {
 // budget on each route. Each part is prefixed by its length, so that no value can
 // pass for another combination. Without one of the parts there is no key.
 func Join(keys ...KeyFunc) KeyFunc {
+	if slices.ContainsFunc(keys, isNil) {
+		return nil
+	}
 	return func(c *gin.Context) string {
 		var joined []byte
 		for _, key := range keys {
@@ -98,9 +131,15 @@ func Join(keys ...KeyFunc) KeyFunc {
 	}
 }
 
+// isNil lets By, Join and FirstOf pass a mistake on to the middleware, which says it.
+func isNil(key KeyFunc) bool { return key == nil }
+
 // FirstOf keys requests by the first key that is known: ByUser and ByIP limit those
 // who are logged in by user, and guests by address.
 func FirstOf(keys ...KeyFunc) KeyFunc {
+	if slices.ContainsFunc(keys, isNil) {
+		return nil
+	}
 	return func(c *gin.Context) string {
 		for _, key := range keys {
 			if k := key(c); k != "" {

@@ -57,7 +57,8 @@ func RateLimitRules(set *rules.Set, subject func(c *gin.Context) rules.Subject, 
 // SubjectOf returns what the rules of [RateLimitRules] match: User is the id of
 // [SetUser], IP is gin's ClientIP (see [ByIP] about proxies), and Method is method
 // and route template, as in "POST /login". The tenant is empty: set it in a function
-// of your own around this one.
+// of your own around this one. No rule per address applies to a client without one, as
+// behind a Unix socket: where there are such, end the set with a rule for all together.
 func SubjectOf(c *gin.Context) rules.Subject {
 	return rules.Subject{User: userOf(c), IP: clientAddr(c), Method: routeOf(c)}
 }

@@ -46,8 +46,15 @@ func CheckRequest(key string, cost, most int64) error {
 	}
 }
 
-// ErrLimited is wrapped by every [LimitedError].
-var ErrLimited = errors.New("ratelimit: limited")
+// ErrLimited is wrapped by every [LimitedError]. Both have a method Refused, by which
+// a circuit breaker further out knows that the other side did not fail: no call was
+// made.
+var ErrLimited error = refusal("ratelimit: limited")
+
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+func (refusal) Refused() bool   { return true }
 
 // LimitedError is a denial where only an error fits.
 type LimitedError struct {
@@ -61,6 +68,9 @@ func (e *LimitedError) Error() string {
 	}
 	return fmt.Sprintf("%v by %q: retry after %v", ErrLimited, e.Decision.Rule, e.Decision.RetryAfter.Round(time.Millisecond))
 }
+
+// Refused returns true.
+func (e *LimitedError) Refused() bool { return true }
 
 // Unwrap returns [ErrLimited].
 func (e *LimitedError) Unwrap() error { return ErrLimited }

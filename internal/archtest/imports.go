@@ -40,7 +40,7 @@ var meetings = map[string][]string{
 
 // internals are the internal packages that the library's own code builds on;
 // the others serve tests and the app.
-var internals = []string{"internal/keyed"}
+var internals = []string{"internal/keyed", "internal/dispatch"}
 
 // technologies are the modules that each package may use from outside, beyond
 // the standard library. A package that is not here uses none, and one below does
