@@ -206,13 +206,12 @@ func (m *Memory) account(key string, month int64) *account {
 	return a
 }
 
+// find returns an entry that is still remembered.
 func (m *Memory) find(n name, now time.Time) *entry {
-	e := m.entries[n]
-	if e != nil && e.until <= now.UnixMilli() {
-		delete(m.entries, n)
-		return nil
+	if e := m.entries[n]; e != nil && e.until > now.UnixMilli() {
+		return e
 	}
-	return e
+	return nil
 }
 
 // room forgets what has passed its retention when it has to, at most once a second.
@@ -224,7 +223,9 @@ func (m *Memory) room(now time.Time) bool {
 	if now.Sub(m.swept).Abs() >= time.Second {
 		m.swept = now
 		for n := range m.entries {
-			m.find(n, now)
+			if m.find(n, now) == nil {
+				delete(m.entries, n)
+			}
 		}
 		month, _ := Month(now, m.zone)
 		for key, a := range m.accounts {

@@ -25,7 +25,7 @@ end
 
 -- Tells whether a try can be settled.
 local function open(try)
-  return alive and state == RESERVED and string.sub(tries, try, try) == '1'
+  return alive and state == RESERVED and try >= 1 and string.sub(tries, try, try) == '1'
 end
 
 -- Gives units back if the account is still in the month that was charged.
