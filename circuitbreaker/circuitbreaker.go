@@ -123,14 +123,19 @@ func (e *OpenError) Error() string {
 	if e.Key != "" {
 		name += "/" + e.Key
 	}
-	return fmt.Sprintf("circuitbreaker: %q refused the call: %s, next change in %v", name, what, e.RetryAfter().Round(time.Millisecond))
+	text := fmt.Sprintf("circuitbreaker: %q refused the call: %s", name, what)
+	if e.until == 0 {
+		return text
+	}
+	return text + fmt.Sprintf(", next change in %v", e.RetryAfter().Round(time.Millisecond))
 }
 
 // Unwrap returns [ErrOpen].
 func (e *OpenError) Unwrap() error { return ErrOpen }
 
 // RetryAfter returns how long it takes from now until the breaker may admit more
-// calls than it does; 0 when that is not known or due.
+// calls than it does; 0 when that is due, or not known, as while a probe is under
+// way.
 func (e *OpenError) RetryAfter() time.Duration {
 	if e.until == 0 {
 		return 0

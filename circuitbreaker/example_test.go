@@ -133,5 +133,5 @@ func ExampleBreaker_SetMode() {
 	}
 	_, err = breaker.Allow()
 	fmt.Println(err)
-	// Output: circuitbreaker: "billing" refused the call: forced-open, next change in 0s
+	// Output: circuitbreaker: "billing" refused the call: forced-open
 }

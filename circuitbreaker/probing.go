@@ -61,17 +61,6 @@ func (p *probing) expire(now time.Duration) (lost int) {
 	return lost
 }
 
-// next is when the first lease under way ends; 0 when no probe is.
-func (p *probing) next() time.Duration {
-	var first time.Duration
-	for _, s := range p.slots {
-		if s.id != 0 && (first == 0 || s.lease < first) {
-			first = s.lease
-		}
-	}
-	return first
-}
-
 // busy counts the probes under way.
 func (p *probing) busy() int {
 	n := 0

@@ -123,7 +123,8 @@ func TestProbesThatNeverAnswerAreGivenUp(t *testing.T) {
 		for range 3 {
 			hung = append(hung, admitted(t, b))
 		}
-		require.Equal(t, 5*time.Second, refused(t, b).RetryAfter())
+		require.Zero(t, refused(t, b).RetryAfter(), "an answer may come at any moment")
+		require.NotContains(t, refused(t, b).Error(), "next change")
 		time.Sleep(5*time.Second - 1)
 		require.Equal(t, circuitbreaker.HalfOpen, b.State())
 		time.Sleep(time.Nanosecond)

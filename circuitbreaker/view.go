@@ -186,15 +186,15 @@ func (b *Breaker) renew(v *view) {
 	}
 }
 
-// nextChange is when time alone changes what is admitted; 0 when that is unknown.
+// nextChange is when what is admitted changes; 0 when that is unknown. Half-open that
+// is the next answer to a probe, and not the end of its lease, which is how long an
+// answer may take at the very most.
 func (m *machine) nextChange() time.Duration {
 	switch {
 	case m.mode == ForcedOpen:
 		return 0
 	case m.state == Open:
 		return m.rec.until
-	case m.state == HalfOpen:
-		return m.rec.probing.next()
 	case m.state == Ramping:
 		return m.rec.ramp.began + m.set.RampStep
 	default:

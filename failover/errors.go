@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 var (
@@ -73,6 +74,20 @@ func (e *CallError) Unwrap() []error {
 		errs = append(errs, a.Err)
 	}
 	return errs
+}
+
+// RetryAfter tells when a provider that was not asked may be again: the least that
+// any of their judges said, and 0 when none did.
+func (e *CallError) RetryAfter() (least time.Duration) {
+	for _, a := range e.Attempts {
+		var says interface{ RetryAfter() time.Duration }
+		if !a.Tried && errors.As(a.Err, &says) {
+			if d := says.RetryAfter(); d > 0 && (least == 0 || d < least) {
+				least = d
+			}
+		}
+	}
+	return least
 }
 
 // Outcome tells what became of the call as a whole: [Unknown] if it is that for any

@@ -33,3 +33,27 @@ func TestABreakerAroundAGroupHearsOfFailuresNotOfRefusals(t *testing.T) {
 	require.ErrorIs(t, err, failover.ErrUnavailable)
 	require.Equal(t, circuitbreaker.Neutral, circuitbreaker.Classify(t.Context(), errors.Join(err)))
 }
+
+// waiting is the refusal of a judge that knows when it may admit again.
+type waiting time.Duration
+
+func (waiting) Error() string               { return "not now" }
+func (w waiting) RetryAfter() time.Duration { return time.Duration(w) }
+
+func TestTheFirstProviderToComeBackDecidesWhenToTryAgain(t *testing.T) {
+	refused := func(errs ...error) *failover.CallError {
+		e := &failover.CallError{Group: "sms"}
+		for _, err := range errs {
+			e.Attempts = append(e.Attempts, failover.Attempt{Err: err})
+		}
+		return e
+	}
+	e := refused(waiting(30*time.Second), waiting(2*time.Second), errors.New("drained"), waiting(0))
+	require.Equal(t, 2*time.Second, e.RetryAfter())
+	e.Attempts = append(e.Attempts, failover.Attempt{Tried: true, Err: waiting(time.Second)})
+	require.Equal(t, 2*time.Second, e.RetryAfter(), "one that was asked says when to ask that one again")
+	require.Zero(t, refused(errors.New("drained")).RetryAfter())
+	var asked interface{ RetryAfter() time.Duration }
+	require.ErrorAs(t, fmt.Errorf("sms: %w", e), &asked)
+	require.Equal(t, 2*time.Second, asked.RetryAfter(), "not that of whoever stands first")
+}

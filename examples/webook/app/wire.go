@@ -94,7 +94,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 		return err
 	}
 	routes := []ioc.Routes{web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat}
-	if a.messages, err = ioc.NewMessages(ctx, &a.closers, a.live, db, rdb, breakers, a.log, inner); err != nil {
+	if a.messages, err = ioc.NewMessages(ctx, &a.closers, a.live, db, rdb, a.log, inner); err != nil {
 		return err
 	}
 	var shown *console.Messages

@@ -174,9 +174,9 @@ type SMS struct {
 	// Out is how long a vendor that is judged ill is left alone before it is tried
 	// again; 30 s by default.
 	Out time.Duration `mapstructure:"out"`
-	// Retries is how often a message that waits is tried again, and Backoff the
-	// longest pause before the first time, which doubles with each: 8 and 2 s by
-	// default, as a code is of no use after ten minutes.
+	// Retries is how often a message that waits is tried again; 100 by default, so
+	// that a code's time ends first. Backoff is the longest pause before the first
+	// time; it doubles with each, up to tenfold. 2 s by default.
 	Retries int           `mapstructure:"retries"`
 	Backoff time.Duration `mapstructure:"backoff"`
 	// MinLeft is how much of a code's time must be left for it to be worth sending; 1
@@ -286,7 +286,7 @@ func Default() Config {
 			Aliyun:  Aliyun{Endpoint: "https://dysmsapi.aliyuncs.com"},
 			Tencent: Tencent{Endpoint: "https://sms.tencentcloudapi.com"},
 			Timeout: 2 * time.Second, Rate: 100, Out: 30 * time.Second,
-			Retries: 8, Backoff: 2 * time.Second, MinLeft: time.Minute, Workers: 8,
+			Retries: 100, Backoff: 2 * time.Second, MinLeft: time.Minute, Workers: 8,
 		},
 		Limits: Limits{
 			PerAddress: []rules.Rule{

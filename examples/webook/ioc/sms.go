@@ -12,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"gorm.io/gorm"
 
-	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/examples/webook/config"
 	"github.com/bulwark-go/bulwark/examples/webook/console"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository"
@@ -48,7 +47,7 @@ type Messages struct {
 // NewMessages returns the chain of the vendors that cfg has keys for, with what can't
 // be sent now waiting in db. Without any vendor the embedded app brings fakes of both,
 // and one on real servers gets nil: it has no text messages.
-func NewMessages(ctx context.Context, c *Closers, live *config.Live, db *gorm.DB, rdb *redis.Client, breakers *console.Breakers, log logger.Logger, observer observe.Observer) (*Messages, error) {
+func NewMessages(ctx context.Context, c *Closers, live *config.Live, db *gorm.DB, rdb *redis.Client, log logger.Logger, observer observe.Observer) (*Messages, error) {
 	cfg := live.Get().SMS
 	m := &Messages{switches: &console.Switches{}}
 	if !cfg.Any() {
@@ -74,19 +73,16 @@ func NewMessages(ctx context.Context, c *Closers, live *config.Live, db *gorm.DB
 	if err != nil {
 		return nil, err
 	}
-	judge, err := async.NewJudge(async.JudgeConfig{Name: "sms", OpenFor: cfg.Out}, chain.Verdict, circuitbreaker.WithObserver(observer))
-	if err != nil {
-		return nil, err
-	}
-	breakers.Add("text messages that are sent at once", judge)
 	sealed, err := sealing(live.Get().Session)
 	if err != nil {
 		return nil, err
 	}
-	m.chain, err = chain.New(chainConfig(live.Get()), providers,
+	// Each vendor has a judge; when all are ill there is nobody to send through, and
+	// the message waits. A judge of the whole would only come back later than they.
+	m.chain, err = chain.New(chainConfig(*live.Get()), providers,
 		chain.WithLimit(rate), chain.WithLogger(log.Named("sms")), chain.WithObserver(observer),
 		chain.WithFailover(failover.WithOrder(), failover.WithJudge(async.Crash(async.JudgeConfig{})), failover.OnEvent(m.switches.Add)),
-		chain.WithRescue(store, async.WithJudge(judge), async.WithCodec(chain.Sealed(sealed))))
+		chain.WithRescue(store, async.WithCodec(chain.Sealed(sealed))))
 	return m, err
 }
 
