@@ -2,7 +2,9 @@ package failover_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -48,7 +50,7 @@ func TestTheFirstProviderToComeBackDecidesWhenToTryAgain(t *testing.T) {
 		}
 		return e
 	}
-	e := refused(waiting(30*time.Second), waiting(2*time.Second), errors.New("drained"), waiting(0))
+	e := refused(waiting(30*time.Second), waiting(2*time.Second), errors.New("drained"), waiting(time.Duration(0)))
 	require.Equal(t, 2*time.Second, e.RetryAfter())
 	e.Attempts = append(e.Attempts, failover.Attempt{Tried: true, Err: waiting(time.Second)})
 	require.Equal(t, 2*time.Second, e.RetryAfter(), "one that was asked says when to ask that one again")
