@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +96,7 @@ var stacks = map[string]func(*rapid.T, []chain.Provider) (smsx.Service, *chain.R
 		if rapid.Bool().Draw(t, "retry") {
 			cfg.Retry = chain.RetryConfig{Attempts: 3, Ratio: 1}
 		}
+		cfg.Rescue.Workers = 1 // so that a history can be drawn again
 		cfg.Rescue.Backoff, cfg.Rescue.Retries = time.Second, rapid.IntRange(1, 4).Draw(t, "retries")
 		s, err := chain.New(cfg, providers, chain.WithRescue(async.NewMemory()), chain.WithFailover(failover.WithJudge()))
 		require.NoError(t, err)
@@ -114,6 +116,7 @@ func TestNoHistoryDoublesOrLosesAMessage(t *testing.T) {
 
 func oneHistory(t *rapid.T, build func(*rapid.T, []chain.Provider) (smsx.Service, *chain.Rescue)) {
 	var attempts []attempt
+	var lock sync.Mutex
 	draws := 0
 	tell := func(string, smsx.Number, int) verdict {
 		draws++
@@ -122,7 +125,7 @@ func oneHistory(t *rapid.T, build func(*rapid.T, []chain.Provider) (smsx.Service
 	var providers []chain.Provider
 	for i := range rapid.IntRange(1, 3).Draw(t, "providers") {
 		p := newProvider(fmt.Sprint("p", i), tell)
-		p.all = &attempts
+		p.all, p.mu = &attempts, &lock
 		providers = append(providers, chain.Provider{Name: p.name, Value: p})
 	}
 	s, stored := build(t, providers)
