@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/failover"
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/smsx"
@@ -97,7 +98,7 @@ func (t *tally) attempt(ctx context.Context, s smsx.Service) error {
 	if err == nil {
 		return nil
 	}
-	return &attemptError{error: err, outcome: outcomeOf(receipt, len(t.left) > 0)}
+	return &attemptError{error: err, outcome: outcomeOf(receipt, len(t.left) > 0), unasked: ours(err)}
 }
 
 // outcomeOf tells package failover what an attempt means for what is left: go on
@@ -118,7 +119,12 @@ func outcomeOf(receipt smsx.Receipt, left bool) failover.Outcome {
 type attemptError struct {
 	error
 	outcome failover.Outcome
+	unasked bool
 }
 
 func (e *attemptError) Unwrap() error             { return e.error }
 func (e *attemptError) Outcome() failover.Outcome { return e.outcome }
+
+// Is lets a judge take any refusal of this side for that of a breaker: nothing was
+// learned about the provider, and so it is no success either.
+func (e *attemptError) Is(target error) bool { return e.unasked && target == circuitbreaker.ErrOpen }

@@ -205,10 +205,22 @@ func (r *Rescue) Send(ctx context.Context, m smsx.Message) (smsx.Receipt, error)
 		return receipt, err
 	}
 	l := r.lanes[m.Class]
+	mode := l.now.Config().Mode
+	if r.late(m) {
+		if mode == async.AlwaysLater {
+			return nothing(m, smsx.ReasonDown, async.ErrExpired)
+		}
+		l.now, mode = l.whole, async.AlwaysNow // now or never
+	}
 	if len(m.Numbers) == 1 {
 		return r.one(ctx, l.now, m)
 	}
-	return r.several(ctx, l, m)
+	return r.several(ctx, l, mode, m)
+}
+
+// late tells whether a message is not worth storing any more.
+func (r *Rescue) late(m smsx.Message) bool {
+	return !m.NotAfter.IsZero() && time.Until(m.NotAfter) <= r.minLeft
 }
 
 // one sends or stores a message to one number.
@@ -251,12 +263,11 @@ func storeKnows(err error) bool {
 }
 
 // several sends a message to many numbers as one, and stores what is left of it.
-func (r *Rescue) several(ctx context.Context, l lane, m smsx.Message) (smsx.Receipt, error) {
+func (r *Rescue) several(ctx context.Context, l lane, mode async.Mode, m smsx.Message) (smsx.Receipt, error) {
 	t := newTally(m)
-	cfg := l.now.Config()
 	var c capture
 	var err error
-	if cfg.Mode != async.AlwaysLater {
+	if mode != async.AlwaysLater {
 		_, err = l.whole.Do(context.WithValue(ctx, captureKey{}, &c), m)
 	}
 	switch {
@@ -265,10 +276,10 @@ func (r *Rescue) several(ctx context.Context, l lane, m smsx.Message) (smsx.Rece
 		t.add(c.receipt, c.err, func(res smsx.Result) bool {
 			return res.Outcome == smsx.Rejected && mendable(res.Reason) || doubtful(m, res)
 		})
-	case ctx.Err() != nil, err != nil && !ours(err) && cfg.LimiterFailure == async.RefuseIt:
+	case ctx.Err() != nil, err != nil && !ours(err) && l.whole.Config().LimiterFailure == async.RefuseIt:
 		return nothing(m, smsx.ReasonDown, err)
 	}
-	if cfg.Mode == async.AlwaysNow || errors.Is(ctx.Err(), context.Canceled) {
+	if mode == async.AlwaysNow || errors.Is(ctx.Err(), context.Canceled) {
 		return t.end(err)
 	}
 	return r.store(ctx, l.later, t, err)

@@ -52,7 +52,7 @@ type judge func(provider string, n smsx.Number, attempt int) verdict
 type provider struct {
 	name string
 	tell judge
-	mu   sync.Mutex
+	mu   *sync.Mutex
 	did  map[smsx.Number][]verdict
 	seen []smsx.Message
 	all  *[]attempt // of all providers, in order
@@ -64,7 +64,7 @@ type attempt struct {
 }
 
 func newProvider(name string, tell judge) *provider {
-	return &provider{name: name, tell: tell, did: map[smsx.Number][]verdict{}}
+	return &provider{name: name, tell: tell, mu: new(sync.Mutex), did: map[smsx.Number][]verdict{}}
 }
 
 func (p *provider) Send(_ context.Context, m smsx.Message) (smsx.Receipt, error) {
