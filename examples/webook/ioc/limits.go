@@ -42,7 +42,7 @@ func NewLimits(rdb *redis.Client, live *config.Live, instance string, breakers *
 	}
 	user, err := steer(console.Set{
 		Name: "user", Title: "per user", About: "met by who has logged in",
-	}, live.Get().Limits.PerUser, build, instance, log)
+	}, live.Get().Limits.PerUser, build, instance, log, rules.User) // the others have charged this request already
 	return &Limits{address: address, user: user}, err
 }
 
