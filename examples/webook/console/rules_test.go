@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -174,7 +176,8 @@ func TestWithoutTheTokenThePageOnlyReads(t *testing.T) {
 			_, body := f.page("/console/rules/api")
 			require.NotContains(t, body, "<form")
 			require.Contains(t, body, "read only")
-			forged := &http.Cookie{Name: "webook-console", Value: "eyJuYW1lIjoia2ltIiwidW50aWwiOjk5OTk5OTk5OTk5fQ"}
+			unsigned := append([]byte(`{"name":"kim","until":99999999999}`), make([]byte, 32)...)
+			forged := &http.Cookie{Name: "webook-console", Value: base64.RawURLEncoding.EncodeToString(unsigned)}
 			for _, how := range []func(*http.Request){
 				nil,
 				func(r *http.Request) { r.AddCookie(forged) },
@@ -235,13 +238,21 @@ func TestASessionChangesWhatItsOperatorSaw(t *testing.T) {
 	require.Negative(t, w.Result().Cookies()[0].MaxAge)
 }
 
-func TestASessionEnds(t *testing.T) {
-	f := newFixture(t, token)
-	other := newFixture(t, token+"-another")
-	status, _ := other.page("/console/rules/api/edit", f.unlock())
-	require.Equal(t, http.StatusOK, status)
-	_, body := other.page("/console/rules/api/edit", f.unlock())
-	require.Contains(t, body, "Unlock changes", "a session is worth nothing under another token")
+func TestASessionEndsWithItsTimeAndItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, other := newFixture(t, token), newFixture(t, token+"-another")
+		cookie := f.unlock()
+		open := func(f *fixture) bool {
+			_, body := f.page("/console/rules/api/edit", cookie)
+			return !strings.Contains(body, "Unlock changes")
+		}
+		require.True(t, open(f))
+		require.False(t, open(other), "a session is worth nothing under another token")
+		time.Sleep(59 * time.Minute)
+		require.True(t, open(f))
+		time.Sleep(2 * time.Minute)
+		require.False(t, open(f))
+	})
 }
 
 func TestAConflictIsToldWithTheNewerText(t *testing.T) {
