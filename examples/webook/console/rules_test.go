@@ -34,7 +34,7 @@ const token = "the-token-of-the-tests"
 // fixture is a page over one set of rules, in memory.
 type fixture struct {
 	*console.Console
-	t        *testing.T
+	t        testing.TB
 	set      *rules.Set
 	follower *rollout.Follower
 	store    *rollout.Memory
@@ -44,7 +44,7 @@ type fixture struct {
 	log      *loggertest.Recorder
 }
 
-func newFixture(t *testing.T, token string) *fixture {
+func newFixture(t testing.TB, token string) *fixture {
 	t.Helper()
 	f := &fixture{t: t, tally: console.NewTally(), breakers: &console.Breakers{}, log: loggertest.New(t)}
 	var err error
