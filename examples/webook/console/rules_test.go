@@ -9,13 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
@@ -458,9 +458,9 @@ func TestNoPageShowsTheTokenNorItsLog(t *testing.T) {
 
 // Nothing runs for the page but the requests of who looks at it.
 func TestNobodyLookingCostsNoGoroutine(t *testing.T) {
-	before := runtime.NumGoroutine()
+	before := goleak.IgnoreCurrent()
 	f := newFixture(t, token)
-	require.Equal(t, before, runtime.NumGoroutine())
+	goleak.VerifyNone(t, before)
 	cookie := f.unlock()
 	for range 50 {
 		for _, path := range []string{"/console", "/console/live", "/console/rules/api", "/console/rules/api/live", "/console/rules/api/edit"} {
@@ -470,5 +470,5 @@ func TestNobodyLookingCostsNoGoroutine(t *testing.T) {
 	}
 	status, _ := f.script("/console/rules/api/edit", edit(1, "login", tightLogin))
 	require.Equal(t, http.StatusOK, status)
-	require.Equal(t, before, runtime.NumGoroutine())
+	goleak.VerifyNone(t, before)
 }
