@@ -46,7 +46,8 @@ func WithOnFailure(f func(context.Context, error)) Option {
 //
 // Like all failure policies it passes on the errors that wrap [ErrRequest], and
 // those of a caller that gave up. Neither says anything about the store, except
-// that it left a deadline unanswered which gave it half of the budget or more.
+// that it left a deadline unanswered which gave it half of the budget or more. And it is
+// a [Retuner] if next is one.
 func FailOpen(next Limiter, opts ...Option) (Limiter, error) {
 	return newPolicy(next, newOptions(opts), func(*clock) fallback { return failOpen{} })
 }
@@ -103,7 +104,17 @@ func newPolicy(next Limiter, o options, build func(*clock) fallback) (Limiter, e
 		p.guard = &storeGuard{clock: o.newClock()}
 	}
 	p.fallback = build(&p.clock)
+	if tuned, ok := next.(Retuner); ok {
+		return &tunedPolicy{policy: p, Retuner: tuned}, nil
+	}
 	return p, nil
+}
+
+// tunedPolicy is a policy whose limit is next's, and changed there: the fallbacks ask
+// for it each time.
+type tunedPolicy struct {
+	*policy
+	Retuner
 }
 
 // Take implements [Limiter].

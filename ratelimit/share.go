@@ -48,6 +48,9 @@ func WithGrace(d time.Duration) Option {
 // What remains can change within that tenth of a second; while it does, as much as
 // the burst can be admitted once more. An instance that alone cannot reach next
 // adds its share to what the others admit.
+//
+// The Limiter is a [Retuner] if next is one. What a key has used of its share counts
+// on when the limit changes, or the number of instances.
 func Share(next QuotaLimiter, instances int, opts ...Option) (Limiter, error) {
 	o := newOptions(opts)
 	var errs []error
@@ -90,10 +93,20 @@ type shares struct {
 type share struct {
 	// away tells that the key was decided about here, and the store does not know.
 	away bool
-	// tat is that of the share, while the store is away and in the grace.
-	tat int64
+	// tat is that of the share, while the store is away and in the grace, at the
+	// spacing that was in force when it was used last.
+	tat, spacing int64
 	// The store said at seen that remained was left.
 	seen, remained int64
+}
+
+// adapt converts the share to the part that is in force now, as the limit or the number
+// of instances may have changed. What was used of it counts on.
+func (s *share) adapt(g *part, now int64) {
+	if s.spacing != 0 && s.spacing != g.spacing {
+		g.convert(gcra{spacing: s.spacing}, &s.tat, now)
+	}
+	s.spacing = g.spacing
 }
 
 func idleShare(_ int, s *share) int64 { return max(s.tat, s.seen+fresh) }
@@ -139,6 +152,7 @@ func (s *shares) instead(key string, cost int64) (Decision, error) {
 	if state == nil {
 		return Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per}, nil
 	}
+	state.adapt(&g, now)
 	if !state.away {
 		level := int64(0)
 		if state.remained > 0 && now-state.seen <= fresh {
@@ -146,7 +160,7 @@ func (s *shares) instead(key string, cost int64) (Decision, error) {
 		}
 		// A share that is still in force from the last time is not filled up.
 		tat := max(state.tat, now+(g.q.Burst-level)*g.spacing)
-		*state = share{away: true, tat: min(tat, now+g.tolerance)}
+		*state = share{away: true, tat: min(tat, now+g.tolerance), spacing: g.spacing}
 	}
 	return g.take(&state.tat, now, cost), nil
 }
@@ -168,6 +182,7 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 	if state == nil {
 		return q, &Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per, Degraded: true}
 	}
+	state.adapt(&g, now)
 	q = g.settled(q, state, now)
 	if d := g.take(&state.tat, now, cost); !d.Allowed {
 		d.Degraded = true
@@ -188,6 +203,7 @@ func (s *shares) settle(q question, key string, now int64) question {
 	shard.Lock()
 	defer shard.Unlock()
 	if state := shard.Find(hash); state != nil {
+		state.adapt(&g, now)
 		return g.settled(q, state, now)
 	}
 	return q
@@ -233,6 +249,7 @@ func (s *shares) answered(key string, asked question, d Decision) {
 		return // it will begin empty
 	}
 	if asked.reserved && !d.Allowed {
+		state.adapt(&g, now)
 		state.tat -= min(asked.cost*g.spacing, max(state.tat-now, 0))
 	}
 	if state.away && (!asked.settles || !d.Allowed && state.tat > now) {

@@ -73,7 +73,7 @@ func (p *process) line(t *testing.T, prefix string) string {
 
 func freePorts(t *testing.T) string {
 	t.Helper()
-	return yaml(t, "http:\n  addr: 127.0.0.1:0\nmetrics:\n  addr: 127.0.0.1:0\nusers:\n  bcryptCost: 4\n")
+	return yaml(t, "http:\n  addr: 127.0.0.1:0\nmetrics:\n  addr: 127.0.0.1:0\nusers:\n  bcryptCost: 4\nlimits:\n  timeout: 1s\n")
 }
 
 func yaml(t *testing.T, text string) string {

@@ -14,6 +14,10 @@
 // first, and [Set.Explain] tells why a subject is decided about as it is. [Parse]
 // reads rules from JSON.
 //
+// Each set decides, and charges, by itself. A request that meets two sets, one by
+// address before the login and one by user behind it, is charged by each; so a rule
+// that names neither belongs in one of them only. [WithScope] sees to that.
+//
 // Errors: [*ratelimit.FieldError] for each bad field of a rule, joined; [ErrStale]
 // when rules have changed since the caller read them; and what the limiters
 // behind the rules return.
@@ -21,6 +25,7 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/bulwark-go/bulwark/ratelimit"
@@ -99,6 +104,15 @@ func (r *Rule) mismatch(s Subject) Field {
 		}
 	}
 	return ""
+}
+
+// names tells whether the rule matches, or is per, one of the fields.
+func (r *Rule) names(fields []Field) bool {
+	m := &r.Match
+	return slices.ContainsFunc(fields, func(f Field) bool {
+		return slices.Contains(r.Per, f) ||
+			f == User && m.User != "" || f == IP && m.IP.IsValid() || f == Tenant && m.Tenant != "" || f == Method && m.Method != ""
+	})
 }
 
 // value is the text of a field under which it has its budget.

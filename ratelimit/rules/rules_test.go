@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/ratelimit"
 	"github.com/bulwark-go/bulwark/ratelimit/ratelimittest"
 	"github.com/bulwark-go/bulwark/ratelimit/rules"
@@ -394,4 +395,100 @@ func TestRulesThatWereReadMayBeChangedFreely(t *testing.T) {
 func TestANegativeCostIsInvalidWithoutARuleToo(t *testing.T) {
 	_, err := newSet(t, nil).Decide(t.Context(), rules.Subject{User: "u"}, -1)
 	require.ErrorIs(t, err, ratelimit.ErrRequest)
+}
+
+// severable is a limiter like one over a store, which can be cut off.
+type severable struct {
+	*ratelimit.Local
+	cut *atomic.Bool
+}
+
+func (s severable) Take(ctx context.Context, key string, cost int64) (ratelimit.Decision, error) {
+	if s.cut.Load() {
+		return ratelimit.Decision{}, errors.New("cut off")
+	}
+	return s.Local.Take(ctx, key, cost)
+}
+
+func TestAnEditedRuleKeepsItsLocalShares(t *testing.T) {
+	var cut atomic.Bool
+	var built int
+	list := []rules.Rule{{Name: "default", Per: []rules.Field{rules.User}, Rate: ratelimit.PerHour(10), Burst: 10}}
+	s := newSet(t, list, rules.WithFactory(func(r rules.Rule) (ratelimit.Limiter, error) {
+		built++
+		l, err := ratelimit.NewTokenBucket(r.Rate, ratelimit.WithBurst(r.Burst))
+		if err != nil {
+			return nil, err
+		}
+		shared, err := ratelimit.Share(severable{l, &cut}, 1)
+		return ratelimit.Observe(shared, "api", &notebook{}), err
+	}))
+	u := rules.Subject{User: "7"}
+	decide(t, s, u, 1)
+	cut.Store(true)
+	decide(t, s, u, 1) // begins the share, with all that remained or with nothing
+	before := decide(t, s, u, 0).Remaining
+
+	list[0].Rate, list[0].Burst = ratelimit.PerHour(100), 100
+	require.NoError(t, s.Replace(list))
+	require.Equal(t, 1, built)
+	d := decide(t, s, u, 0)
+	require.True(t, d.Degraded)
+	require.Equal(t, before+90, d.Remaining)
+}
+
+// notebook keeps the labels of what ended.
+type notebook struct{ rules []string }
+
+func (n *notebook) Start(ctx context.Context, _ observe.Operation) (context.Context, observe.End) {
+	return ctx, func(r observe.Result) { n.rules = append(n.rules, r.Values[0]) }
+}
+
+func TestAnObservedLimiterReportsTheRuleThatItIsFor(t *testing.T) {
+	n := &notebook{}
+	list := []rules.Rule{
+		{Name: "vip", Match: rules.Match{User: "42"}, Rate: ratelimit.PerHour(10), Burst: 10},
+		{Name: "default", Rate: ratelimit.PerHour(10), Burst: 10},
+	}
+	s := newSet(t, list, rules.WithFactory(func(r rules.Rule) (ratelimit.Limiter, error) {
+		l, err := ratelimit.NewTokenBucket(r.Rate, ratelimit.WithBurst(r.Burst))
+		return ratelimit.Observe(l, "api", n), err
+	}))
+	decide(t, s, rules.Subject{User: "42"}, 1)
+	decide(t, s, rules.Subject{User: "7"}, 1)
+	list[1].Burst = 5
+	require.NoError(t, s.Replace(list))
+	decide(t, s, rules.Subject{User: "7"}, 1)
+	require.Equal(t, []string{"vip", "default", "default"}, n.rules)
+}
+
+func TestASetWithAScopeRefusesRulesThatAnotherWouldChargeToo(t *testing.T) {
+	inside := []rules.Rule{
+		{Name: "each", Per: []rules.Field{rules.User}, Rate: ratelimit.PerSecond(1)},
+		{Name: "one", Match: rules.Match{User: "7", Method: "GET /"}, Rate: ratelimit.PerSecond(1)},
+		{Name: "health", Match: rules.Match{Method: "GET /health"}, Unlimited: true}, // charges nothing
+		{Name: "closed", Match: rules.Match{Method: "GET /old"}, Blocked: true},
+	}
+	s := newSet(t, inside, rules.WithScope(rules.User))
+	for _, outside := range []rules.Rule{
+		{Name: "all", Rate: ratelimit.PerSecond(1)},
+		{Name: "login", Match: rules.Match{Method: "login"}, Rate: ratelimit.PerSecond(1)},
+		{Name: "address", Per: []rules.Field{rules.IP, rules.Method}, Rate: ratelimit.PerSecond(1)},
+	} {
+		list := append([]rules.Rule{inside[0]}, outside)
+		for _, err := range []error{s.Replace(list), s.Check(list)} {
+			var field *ratelimit.FieldError
+			require.ErrorAs(t, err, &field)
+			require.Equal(t, "rules[1].per", field.Field)
+		}
+	}
+	now, _ := s.Rules()
+	require.Equal(t, inside, now)
+	_, err := rules.New(nil, rules.WithScope("usr"))
+	require.ErrorContains(t, err, "scope[0] usr")
+	newSet(t, []rules.Rule{
+		{Name: "net", Match: rules.Match{IP: network("10.0.0.0/8")}, Rate: ratelimit.PerSecond(1)},
+		{Name: "tenant", Match: rules.Match{Tenant: "acme"}, Rate: ratelimit.PerSecond(1)},
+		{Name: "method", Match: rules.Match{Method: "login"}, Rate: ratelimit.PerSecond(1)},
+	}, rules.WithScope(rules.IP, rules.Tenant, rules.Method))
 }

@@ -19,6 +19,7 @@ type Set struct {
 	build      Factory
 	onShadow   func(context.Context, ratelimit.Decision, error)
 	onDecision func(context.Context, Subject, int64, ratelimit.Decision, error)
+	scope      []Field
 	rules      atomic.Pointer[compiled]
 
 	replacing sync.Mutex
@@ -26,7 +27,9 @@ type Set struct {
 
 // Factory makes the limiter behind a rule. It is not called for rules that are
 // Unlimited or Blocked. A limiter that is a [ratelimit.Retuner] is kept, with what
-// was used of it, when its rule gets another limit.
+// was used of it, when its rule gets another limit; the decorators of package ratelimit
+// are Retuners if what they decorate is. One that [ratelimit.Observe] returned reports
+// the rule's name.
 type Factory func(Rule) (ratelimit.Limiter, error)
 
 // Option configures [New].
@@ -53,6 +56,14 @@ func WithOnShadow(f func(context.Context, ratelimit.Decision, error)) Option {
 // its result. It runs on the request's goroutine.
 func WithOnDecision(f func(ctx context.Context, s Subject, cost int64, d ratelimit.Decision, err error)) Option {
 	return optionFunc(func(s *Set) { s.onDecision = f })
+}
+
+// WithScope makes the set refuse rules with a rate that neither match nor are per one of
+// the fields. It is for a request that meets several sets, one by address and one by
+// user for example: a rule for all, or for a method, would be charged by each set that
+// lists it.
+func WithScope(fields ...Field) Option {
+	return optionFunc(func(s *Set) { s.scope = fields })
 }
 
 // ErrStale is returned by [Set.CompareAndSet] when the version is not in force any
@@ -82,8 +93,17 @@ func New(rules []Rule, opts ...Option) (*Set, error) {
 	for _, o := range opts {
 		o.apply(s)
 	}
+	var errs []error
 	if s.build == nil {
-		return nil, bad("factory", "nil", "must be given")
+		errs = append(errs, bad("factory", "nil", "must be given"))
+	}
+	for i, f := range s.scope {
+		if !slices.Contains(fields, f) {
+			errs = append(errs, bad(fmt.Sprintf("scope[%d]", i), f, "must be user, ip, tenant or method"))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	s.rules.Store(&compiled{})
 	if err := s.Replace(rules); err != nil {
@@ -193,10 +213,10 @@ func (s *Set) CompareAndSet(version uint64, rules []Rule) error {
 }
 
 // Check returns the error with which [Set.Replace] would refuse the rules, as far as
-// that can be known without putting them in force: of [Validate], and of the
-// factory, which makes limiters that nobody uses.
+// that can be known without putting them in force: of [Validate], of
+// [WithScope], and of the factory, which makes limiters that nobody uses.
 func (s *Set) Check(rules []Rule) error {
-	if err := Validate(rules); err != nil {
+	if err := s.validate(rules); err != nil {
 		return err
 	}
 	old := s.rules.Load()
@@ -208,8 +228,24 @@ func (s *Set) Check(rules []Rule) error {
 	return nil
 }
 
+// validate is [Validate], and that the rules are in scope.
+func (s *Set) validate(rules []Rule) error {
+	err := Validate(rules)
+	if len(s.scope) == 0 {
+		return err
+	}
+	errs := []error{err}
+	for i := range rules {
+		if r := &rules[i]; !r.Unlimited && !r.Blocked && !r.names(s.scope) {
+			errs = append(errs, bad(fmt.Sprintf("rules[%d].per", i), r.Name,
+				fmt.Sprintf("must have one of %v, or match one: these rules are not the only ones", s.scope)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (s *Set) replace(rules []Rule) error {
-	if err := Validate(rules); err != nil {
+	if err := s.validate(rules); err != nil {
 		return err
 	}
 	old := s.rules.Load()
@@ -259,7 +295,15 @@ func (s *Set) limiter(r Rule, old *compiled) (ratelimit.Limiter, []change, error
 	if err == nil && limiter == nil {
 		err = errors.New("the factory returned no limiter")
 	}
+	if told, ok := limiter.(ruled); ok && err == nil {
+		limiter = told.ForRule(r.Name)
+	}
 	return limiter, nil, err
+}
+
+// ruled is a limiter that wants to know its rule.
+type ruled interface {
+	ForRule(name string) ratelimit.Limiter
 }
 
 // retune makes all changes, or, when one fails, none.

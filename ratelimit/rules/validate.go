@@ -33,6 +33,9 @@ func (r *Rule) hidden(earlier *Rule) bool {
 	return r.Match == earlier.Match && slices.Equal(r.Per, earlier.Per) && !r.Shadow && !earlier.Shadow
 }
 
+// fields are all there are.
+var fields = []Field{User, IP, Tenant, Method}
+
 func (r *Rule) validate(path string) (errs []error) {
 	if r.Name == "" {
 		errs = append(errs, bad(path+".name", `""`, "must be given"))
@@ -45,7 +48,7 @@ func (r *Rule) validate(path string) (errs []error) {
 		errs = append(errs, bad(path+".match.ip", ip, "must be written as IPv4"))
 	}
 	for i, f := range r.Per {
-		if !slices.Contains([]Field{User, IP, Tenant, Method}, f) {
+		if !slices.Contains(fields, f) {
 			errs = append(errs, bad(fmt.Sprintf("%s.per[%d]", path, i), f, "must be user, ip, tenant or method"))
 		} else if slices.Contains(r.Per[:i], f) {
 			errs = append(errs, bad(fmt.Sprintf("%s.per[%d]", path, i), f, "must be there once only"))

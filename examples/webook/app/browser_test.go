@@ -67,8 +67,24 @@ func TestAnOperatorChangesARuleInABrowserAndRollsItBack(t *testing.T) {
 	p.Dark(true)
 	p.Screenshot("set-dark")
 	p.Dark(false)
+
+	// While kim writes, somebody else saves.
+	p.Click("#edit-address-address")
+	p.Fill("#text", `{"name": "address", "per": ["ip"], "rate": {"count": 5, "per": "1m"}}`)
+	require.EqualValues(t, 3, i.save(t, 2, `[{"name": "address", "blocked": true}]`, "1h"))
+	p.Click("#review-it")
+	p.Wait(`document.querySelector("#problem")?.dataset.code === "stale"`)
+	p.Wait(`document.querySelector("#newer").innerText.includes('"blocked": true')`)
+	p.Wait(`document.querySelector("#text").value.includes('"count": 5')`)
+	p.Screenshot("conflict")
+	p.Size(390, 844)
+	p.Screenshot("conflict-phone")
+	p.Size(1200, 900)
+
+	p.Open(i.URL() + "/console/rules/address")
+	p.Screenshot("temporary")
 	p.Click("#rollback-1")
-	p.Wait(`document.querySelector("[data-revision='3']")`)
+	p.Wait(`document.querySelector("[data-revision='4']")`)
 	eventually(t, func() bool { return hello() == http.StatusOK }, "the old limit is back")
 
 	p.Size(390, 844)

@@ -129,6 +129,8 @@ type frame struct {
 	// whether there is a token with which that could be changed.
 	Who   string
 	Token bool
+	// Live pages show what is now, so a browser without script loads them again.
+	Live bool
 }
 
 func (c *Console) frame(r *http.Request, title string) frame {
@@ -153,7 +155,9 @@ func (c *Console) main(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), asking)
 		defer cancel()
-		c.show(w, http.StatusOK, name, c.look(ctx, c.frame(r, "")))
+		f := c.frame(r, "")
+		f.Live = true
+		c.show(w, http.StatusOK, name, c.look(ctx, f))
 	}
 }
 
@@ -169,6 +173,7 @@ func (c *Console) set(name string) func(http.ResponseWriter, *http.Request, Set)
 		ctx, cancel := context.WithTimeout(r.Context(), asking)
 		defer cancel()
 		p := setPage{frame: c.frame(r, s.Name), Saved: r.FormValue("saved")}
+		p.Live = true
 		p.Set = s.look(ctx, p.Now)
 		p.Set.lookBack(ctx, s.Follower)
 		p.Set.Unlocked = p.Who != ""

@@ -58,6 +58,7 @@ func problemOf(err error, latest rollout.Revision) *Refusal {
 		p.Code, p.Text, p.status = "locked", errTooMany.Error(), http.StatusTooManyRequests
 	case errors.Is(err, rules.ErrStale):
 		p.Code, p.status = "stale", http.StatusConflict
+		p.Text = strings.TrimPrefix(p.Text, rules.ErrStale.Error()+": ")
 		p.Latest = textOfRevision(latest)
 	case errors.Is(err, errUnknownChoice), errors.Is(err, failover.ErrUnknownCandidate):
 		p.Code, p.status = "invalid", http.StatusBadRequest

@@ -42,7 +42,7 @@ func NewLimits(rdb *redis.Client, live *config.Live, instance string, breakers *
 	}
 	user, err := steer(console.Set{
 		Name: "user", Title: "per user", About: "met by who has logged in",
-	}, live.Get().Limits.PerUser, build, instance, log)
+	}, live.Get().Limits.PerUser, build, instance, log, rules.User) // the others have charged this request already
 	return &Limits{address: address, user: user}, err
 }
 
@@ -75,8 +75,8 @@ type guard struct{ *circuitbreaker.Breaker }
 
 // storeGuard returns the breaker between all limiters and their Redis: after three
 // failures in a row it leaves it alone for a second, and then tries with one call.
-// Half of an outage must not be spent on waiting for it, and an instance must not
-// keep to its share for long when all others are back.
+// No request shall wait for a Redis that is away, nor an instance keep to its share
+// for long when the others have Redis back.
 func storeGuard(breakers *console.Breakers, observer observe.Observer) (ratelimit.Guard, error) {
 	b, err := circuitbreaker.New(circuitbreaker.Config{
 		Name: "redis", OpenFor: pauseOfGuard, MaxOpenFor: pauseOfGuard, Probes: 1, ProbeSuccesses: 1, RampStart: 1,

@@ -52,6 +52,17 @@ func TestARedisCommandIsASpanWithoutItsArguments(t *testing.T) {
 	require.True(t, found, "the command is below the request")
 }
 
+func TestWhatPollsInTheBackgroundBeginsNoTrace(t *testing.T) {
+	seen := observetest.NewRecorder(t)
+	rdb := newRedis(t, logger.Logger{}, ioc.InTraces(seen))
+	require.NoError(t, rdb.Ping(t.Context()).Err())
+	require.Empty(t, seen.Records())
+	ctx, span := sdktrace.NewTracerProvider().Tracer("test").Start(t.Context(), "request")
+	defer span.End()
+	require.NoError(t, rdb.Ping(ctx).Err())
+	require.Len(t, seen.Ended("redis", "command"), 1)
+}
+
 func TestAMissingKeyIsNoFailure(t *testing.T) {
 	seen, rec := observetest.NewRecorder(t), loggertest.New(t)
 	rdb := newRedis(t, rec.Logger(), seen)

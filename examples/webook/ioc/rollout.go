@@ -58,7 +58,7 @@ type steered struct {
 	waiting bool
 }
 
-func steer(s console.Set, list []rules.Rule, build counters, instance string, log logger.Logger) (*steered, error) {
+func steer(s console.Set, list []rules.Rule, build counters, instance string, log logger.Logger, scope ...rules.Field) (*steered, error) {
 	s.Tally = console.NewTally()
 	recorder, err := dryrun.New(recorded, dryrun.WithInstances(func() int { return build.live.Get().Limits.Instances }))
 	if err != nil {
@@ -69,7 +69,7 @@ func steer(s console.Set, list []rules.Rule, build counters, instance string, lo
 		s.Tally.Decided(ctx, subject, cost, d, err)
 		recorder.Record(subject, cost)
 	}
-	set, err := rules.New(list, rules.WithOnDecision(decided), rules.WithOnShadow(s.Tally.Shadowed),
+	set, err := rules.New(list, rules.WithOnDecision(decided), rules.WithOnShadow(s.Tally.Shadowed), rules.WithScope(scope...),
 		rules.WithFactory(func(r rules.Rule) (ratelimit.Limiter, error) { return build.limiter(s.Name, r) }))
 	if err != nil {
 		return nil, err

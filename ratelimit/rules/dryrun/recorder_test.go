@@ -150,23 +150,37 @@ func TestOfASampledUserAllCallsAreKept(t *testing.T) {
 }
 
 func TestTheShareGrowsAgainWhenThereIsRoom(t *testing.T) {
+	const horizon = time.Minute
 	c := new(clock)
-	r := record(t, c, crowd(4, 1000, 200, time.Minute), dryrun.Config{Window: 30 * time.Second, Warmup: 30 * time.Second, Calls: 1024, Subjects: 1024})
-	high := r.Level()
-	require.GreaterOrEqual(t, high, uint32(3))
-	calm := crowd(5, 1000, 1, 10*time.Minute)
-	before := high
-	for _, e := range calm {
-		c.set(time.Minute + e.at)
-		r.Record(e.subject, e.cost)
+	cfg := dryrun.Config{Window: horizon / 2, Warmup: horizon / 2, Calls: 1024, Subjects: 1024}
+	r := record(t, c, crowd(4, 1000, 200, time.Minute), cfg)
+	before := r.Level()
+	require.GreaterOrEqual(t, before, uint32(3))
+	calm := crowd(5, 1000, 2, 10*time.Minute)
+	for i := range calm {
+		calm[i].at += time.Minute
+		c.set(calm[i].at)
+		r.Record(calm[i].subject, calm[i].cost)
 		require.LessOrEqual(t, r.Level(), before)
 		before = r.Level()
+		if calm[i].at < 2*horizon {
+			continue
+		}
+		want := map[string]int{} // those who are in the sample now have been all the time
+		for j := i; j >= 0 && calm[j].at >= calm[i].at-horizon; j-- {
+			want[r.Pseudonym(calm[j].subject.User)]++
+		}
+		kept, whole := r.Kept()
+		for user, yes := range whole {
+			if yes {
+				require.Equal(t, want[user], kept[user])
+			}
+		}
 	}
 	require.Zero(t, r.Level())
 	report, err := r.Replay(t.Context(), nil, nil)
 	require.NoError(t, err)
-	want := run(t, c, calm, nil, c.read()-time.Minute-30*time.Second)
-	require.InDelta(t, want.all, report.Candidate.Calls, 2) // calls at the edge of the other clock
+	require.Equal(t, run(t, c, calm, nil, c.read()-horizon/2).all, report.Candidate.Calls)
 	require.EqualValues(t, 1, report.Share)
 }
 

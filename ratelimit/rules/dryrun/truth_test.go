@@ -158,7 +158,7 @@ func TestAReplayDecidesAsRealLimitersDo(t *testing.T) {
 		c := new(clock)
 		c.set(begin)
 		trace := drawTrace(t, begin, end)
-		r := record(t, c, trace, dryrun.Config{Window: 4 * time.Minute, Warmup: time.Minute, Calls: 1 << 12})
+		r := record(t, c, trace, dryrun.Config{Window: 4 * time.Minute, Warmup: time.Minute, Calls: 1 << 16}) // in 8 shards
 		c.set(end)
 		candidate, current := drawRules(t, "candidate"), drawRules(t, "current")
 		report, err := r.Replay(context.Background(), candidate, current)
