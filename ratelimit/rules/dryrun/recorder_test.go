@@ -62,7 +62,7 @@ var tight = []rules.Rule{
 }
 
 func TestTheLastMinutesOfALongTraceAreToldWithinTwoPercent(t *testing.T) {
-	const length = 30 * time.Minute
+	const length = 12 * time.Minute
 	trace := crowd(1, 300, 100, length)
 	c := new(clock)
 	r := record(t, c, trace, dryrun.Config{Calls: 1 << 17})

@@ -71,6 +71,9 @@ func saveOver(t *testing.T, f *rollout.Follower, e rollout.Edit, stale *atomic.I
 			return 0, err
 		}
 		r, err := f.Save(t.Context(), seen.Number, e)
+		if err == nil && r.Number != seen.Number+1 {
+			return 0, fmt.Errorf("saved as revision %d over %d, which nobody had seen", r.Number, r.Number-1)
+		}
 		if err == nil {
 			return r.Number, nil
 		}
