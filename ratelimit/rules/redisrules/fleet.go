@@ -27,9 +27,9 @@ var (
 	instances   = redis.NewScript(instancesSource)
 )
 
-// silence is after how long without a word a subscription is asked whether it is
-// still there, and given up if it does not answer in as long again.
-const silence = 5 * time.Second
+// defaultSilence is after how long without a word a subscription is asked whether it
+// is still there, and given up if it does not answer in as long again.
+const defaultSilence = 5 * time.Second
 
 // Watch implements [rollout.Fleet], by a subscription.
 func (s *Store) Watch(ctx context.Context, changed func()) error {
@@ -42,7 +42,7 @@ func (s *Store) Watch(ctx context.Context, changed func()) error {
 	}()
 	asked := false
 	for {
-		message, err := sub.ReceiveTimeout(ctx, silence)
+		message, err := sub.ReceiveTimeout(ctx, s.silence)
 		var waited net.Error
 		switch {
 		case ctx.Err() != nil:

@@ -47,6 +47,7 @@ type Store struct {
 	rdb     redis.UniversalClient
 	prefix  string
 	history int
+	silence time.Duration // see defaultSilence
 
 	revisions, instances, channel string
 }
@@ -69,7 +70,7 @@ func WithPrefix(prefix string) Option { return optionFunc(func(s *Store) { s.pre
 // with different names know nothing of each other. It sends nothing yet. Bad values
 // are refused with [*ratelimit.FieldError]s.
 func New(rdb redis.UniversalClient, name string, opts ...Option) (*Store, error) {
-	s := &Store{rdb: rdb, prefix: "rules", history: 1000}
+	s := &Store{rdb: rdb, prefix: "rules", history: 1000, silence: defaultSilence}
 	for _, o := range opts {
 		o.apply(s)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/ratelimit"
 	"github.com/bulwark-go/bulwark/ratelimit/rules"
 	"github.com/bulwark-go/bulwark/ratelimit/rules/rollout"
@@ -184,31 +184,55 @@ func TestARollbackIsANewRevision(t *testing.T) {
 	require.ErrorIs(t, err, rollout.ErrUnknown)
 }
 
-func TestNoConcurrentSaveIsLost(t *testing.T) {
-	const writers, each = 10, 100
-	s := memory(t, 2*writers*each)
-	var all sync.WaitGroup
-	for w := range writers {
-		f, _ := follower(t, s, fmt.Sprint(w), 5)
-		all.Go(func() {
-			for saved := 0; saved < each; {
-				seen, err := f.Latest(t.Context())
-				if err == nil {
-					_, err = f.Save(t.Context(), seen.Number, rulestest.Edit(int64(saved+1)))
-				}
-				if err == nil {
-					saved++
-				} else if !errors.Is(err, rules.ErrStale) {
-					t.Error(err)
-					return
-				}
-			}
-		})
+func TestNoConcurrentEditIsLost(t *testing.T) {
+	rulestest.Audit(t, memory, testenv.Scale(1000, 10_000))
+}
+
+// Whatever Decode accepts is a valid edit, and survives being written and read again.
+func FuzzDecode(f *testing.F) {
+	e := rulestest.Edit(7)
+	e.For, e.Then, e.Base = time.Minute, rulestest.Edit(3).Rules, 4
+	doc, err := rollout.Encode(e)
+	require.NoError(f, err)
+	f.Add(doc)
+	f.Add([]byte(`{"rules":[],"author":"kim"}`))
+	f.Add([]byte(`{"rules":null,"author":"kim","for":-1,"nots":""}`))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		e, err := rollout.Decode(doc)
+		if err != nil {
+			var field *ratelimit.FieldError
+			require.ErrorAs(t, err, &field)
+			return
+		}
+		require.NotEmpty(t, e.Author)
+		_, err = rules.New(e.Rules)
+		if err != nil { // only what a limiter itself refuses
+			require.NoError(t, rules.Validate(e.Rules))
+		}
+		written, err := rollout.Encode(e)
+		require.NoError(t, err)
+		again, err := rollout.Decode(written)
+		require.NoError(t, err)
+		rewritten, err := rollout.Encode(again)
+		require.NoError(t, err)
+		require.Equal(t, written, rewritten)
+	})
+}
+
+func TestADocumentWithATypingErrorIsNone(t *testing.T) {
+	for doc, want := range map[string]string{
+		`{"rules":[],"author":"kim","nots":""}`: "nots",
+		`{"author":"kim"}`:                      "rules",
+		`{"rules":null,"author":"kim"}`:         "rules",
+		`{"rules":[]}`:                          "author",
+		`[]`:                                    "document",
+		`{"rules":[],"author":"kim","for":-1}`:  "for",
+	} {
+		_, err := rollout.Decode([]byte(doc))
+		var field *ratelimit.FieldError
+		require.ErrorAs(t, err, &field, doc)
+		require.Equal(t, want, field.Field, doc)
 	}
-	all.Wait()
-	r, _, err := s.Latest(t.Context())
-	require.NoError(t, err)
-	require.EqualValues(t, writers*each+1, r.Number) // and that which filled the store
 }
 
 func TestNewRefusesBadValues(t *testing.T) {
