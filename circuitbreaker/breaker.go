@@ -240,8 +240,9 @@ func (b *Breaker) setMode(mode func() Mode) {
 }
 
 // Update replaces settings and detectors while the breaker runs; clock, classifier,
-// jitter and listeners stay. Without detectors it has the default ones. The state
-// stays as it is, and calls under way no longer count. A config that New would
+// jitter and listeners stay, and without detectors given so do those it has: to change
+// a threshold is not to forget what is listened to. What they have heard is forgotten.
+// The state stays as it is, and calls under way no longer count. A config that New would
 // refuse is refused with the same error, and the old settings stay. The name cannot
 // change: cfg's must be empty or the same.
 func (b *Breaker) Update(cfg Config, detectors ...detect.Spec) error {

@@ -96,7 +96,7 @@ func (g *Group) Get(key string) (*Breaker, error) {
 func (g *Group) Len() int { return g.breakers.Len() }
 
 // Update replaces the settings of all breakers, present and future, as
-// [Breaker.Update] does.
+// [Breaker.Update] does: without detectors given they keep those that the group has.
 func (g *Group) Update(cfg Config, detectors ...detect.Spec) error {
 	set, err := g.set.Load().updated(cfg, detectors)
 	if err != nil {

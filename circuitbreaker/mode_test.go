@@ -108,6 +108,50 @@ func TestSettingsAreReplacedWhileRunning(t *testing.T) {
 	})
 }
 
+// Who changes a threshold must not lose detectors by it.
+func TestAnUpdateWithoutDetectorsKeepsThoseThereAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := circuitbreaker.New(circuitbreaker.Config{Name: "x"}, after(2))
+		require.NoError(t, err)
+		g := newGroup(t, 10, after(1))
+		early := get(t, g, "early")
+		require.NoError(t, b.Update(circuitbreaker.Config{Probes: 1}))
+		require.NoError(t, g.Update(circuitbreaker.Config{Probes: 1}))
+		admitted(t, b).Done(circuitbreaker.Failure)
+		require.Equal(t, circuitbreaker.Closed, b.State())
+		admitted(t, b).Done(circuitbreaker.Failure)
+		require.Equal(t, circuitbreaker.Open, b.State())
+		for _, b := range []*circuitbreaker.Breaker{early, get(t, g, "late")} {
+			admitted(t, b).Done(circuitbreaker.Failure)
+			require.Equal(t, circuitbreaker.Open, b.State())
+		}
+		require.NoError(t, g.Update(circuitbreaker.Config{Probes: 2}, detect.Consecutive(3)))
+		require.NoError(t, g.Update(circuitbreaker.Config{Probes: 3}))
+		b = get(t, g, "later")
+		admitted(t, b).Done(circuitbreaker.Failure)
+		require.Equal(t, circuitbreaker.Closed, b.State(), "the last ones given")
+	})
+}
+
+func TestNilOptionsAreRefused(t *testing.T) {
+	for name, opt := range map[string]circuitbreaker.Option{
+		"option 1":       nil,
+		"WithDetector":   circuitbreaker.WithDetector(nil),
+		"WithClassifier": circuitbreaker.WithClassifier(nil),
+		"WithClock":      circuitbreaker.WithClock(nil),
+		"WithRand":       circuitbreaker.WithRand(nil),
+		"OnTransition":   circuitbreaker.OnTransition(nil),
+	} {
+		_, err := circuitbreaker.New(circuitbreaker.Config{Name: "x"}, after(1), opt)
+		require.ErrorContains(t, err, name)
+		_, err = circuitbreaker.NewGroup(1, circuitbreaker.Config{Name: "x"}, after(1), opt)
+		require.ErrorContains(t, err, name)
+	}
+	b := newBreaker(t, circuitbreaker.Config{})
+	require.ErrorContains(t, b.Update(circuitbreaker.Config{}, nil), "WithDetector")
+	require.EqualValues(t, 1, b.Snapshot().Generation)
+}
+
 func TestABadUpdateLeavesTheOldSettings(t *testing.T) {
 	b := newBreaker(t, circuitbreaker.Config{})
 	err := b.Update(circuitbreaker.Config{Name: "other", Probes: 1000}, detect.Consecutive(-1))

@@ -37,11 +37,15 @@ func WithClassifier(c Classifier) Option {
 }
 
 // WithClock sets the clock; without it the process's monotonic one is used.
-func WithClock(c Clock) Option { return optionFunc(func(s *settings) { s.clock = c }) }
+func WithClock(c Clock) Option {
+	return optionFunc(func(s *settings) { s.clock, s.clockless = c, c == nil })
+}
 
 // WithRand sets where jitter comes from: a function that returns numbers in
 // [0, 1), safe for concurrent use; [rand.Float64] without it.
-func WithRand(f func() float64) Option { return optionFunc(func(s *settings) { s.rand = f }) }
+func WithRand(f func() float64) Option {
+	return optionFunc(func(s *settings) { s.rand, s.jittered = f, true })
+}
 
 // WithObserver reports every transition to o as an event of its own. Calls are
 // reported by [Observe].

@@ -17,8 +17,10 @@ type settings struct {
 	spec      detect.Spec // any of specs
 	classify  Classifier
 	rand      func() float64
+	jittered  bool // by WithRand
 	listeners []func(Transition)
 	clock     Clock
+	clockless bool // WithClock(nil)
 	base      time.Time
 
 	plain        bool // the classifier is Classify
@@ -28,18 +30,31 @@ type settings struct {
 
 func newSettings(cfg Config, opts []Option) (*settings, error) {
 	s := &settings{Config: cfg.withDefaults(), base: time.Now(), classify: Classify, plain: true, rand: rand.Float64}
-	for _, o := range opts {
-		o.apply(s)
-	}
-	return s, s.check()
+	err := s.apply(opts)
+	return s, errors.Join(err, s.check())
 }
 
-// updated returns settings with another config and other detectors, and the rest
-// of s.
+// apply applies the options. One that is nil is a mistake, not a default.
+func (s *settings) apply(opts []Option) error {
+	var errs violations
+	for i, o := range opts {
+		errs.require(o != nil, "option", i, "given, not nil")
+		if o != nil {
+			o.apply(s)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// updated returns settings with another config, with other detectors if there are any,
+// and the rest of s.
 func (s *settings) updated(cfg Config, specs []detect.Spec) (*settings, error) {
 	fill(&cfg.Name, s.Name)
 	next := *s
-	next.Config, next.specs = cfg.withDefaults(), slices.Clone(specs)
+	next.Config = cfg.withDefaults()
+	if len(specs) > 0 {
+		next.specs = slices.Clone(specs)
+	}
 	err := next.check()
 	if cfg.Name != s.Name {
 		err = errors.Join(err, fmt.Errorf("circuitbreaker: Name %q: must stay %q", cfg.Name, s.Name))
@@ -55,6 +70,7 @@ func (s *settings) check() error {
 	}
 	errs.require(s.classify != nil, "WithClassifier", nil, "given")
 	errs.require(s.rand != nil, "WithRand", nil, "given")
+	errs.require(!s.clockless, "WithClock", nil, "given")
 	for i, f := range s.listeners {
 		errs.require(f != nil, "OnTransition", i, "given a function")
 	}

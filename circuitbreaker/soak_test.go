@@ -193,9 +193,17 @@ func (s *soak) until(all *sync.WaitGroup, f func()) {
 	})
 }
 
+// rest lets the real clock go on, which is what a soak is about.
+func (s *soak) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-s.stop:
+	}
+}
+
 // disturb changes the weather somewhere, and at times what the operator wants.
 func (s *soak) disturb() {
-	time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+	s.rest(time.Duration(rand.IntN(40)) * time.Millisecond)
 	if s.calm.Load() {
 		return
 	}
@@ -221,7 +229,7 @@ func (s *soak) disturb() {
 
 // watch checks what must hold at any moment.
 func (s *soak) watch() {
-	time.Sleep(time.Millisecond)
+	s.rest(time.Millisecond)
 	for snap := range s.group.Snapshots() {
 		if snap.ProbesInFlight > soakProbes {
 			s.t.Errorf("%d probes in flight: %+v", snap.ProbesInFlight, snap)
@@ -235,7 +243,7 @@ func (s *soak) watch() {
 // clearUp ends all faults and waits until every breaker is closed again.
 func (s *soak) clearUp() {
 	s.calm.Store(true)
-	time.Sleep(50 * time.Millisecond) // for a disturbance under way
+	s.rest(50 * time.Millisecond) // for a disturbance under way
 	require.NoError(s.t, s.group.SetMode(circuitbreaker.Automatic))
 	for i, key := range s.keys {
 		s.targets[i].Store(uint32(fair))
@@ -249,7 +257,7 @@ func (s *soak) clearUp() {
 		require.NoError(s.t, err)
 		for b.State() != circuitbreaker.Closed {
 			require.Less(s.t, time.Since(began), time.Minute, "stuck: %+v", b.Snapshot())
-			time.Sleep(time.Millisecond)
+			s.rest(time.Millisecond)
 		}
 	}
 }
@@ -269,7 +277,7 @@ func TestABreakerOutlastsRandomFaults(t *testing.T) {
 	var first, most uint64
 	for time.Now().Before(end) && !t.Failed() {
 		s.calm.Store(false)
-		time.Sleep(min(soakFor()/3, 5*time.Second))
+		s.rest(min(soakFor()/3, 5*time.Second))
 		s.clearUp()
 		storms++
 		used := heap()

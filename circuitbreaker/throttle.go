@@ -80,17 +80,16 @@ type Throttle struct {
 }
 
 // NewThrottle returns a throttle that lets everything pass. Of the options,
-// [WithClassifier] and [WithClock] apply. The error names each setting that is
-// missing or out of range.
+// [WithClassifier] and [WithClock] apply; others are refused. The error names each
+// setting that is missing, out of range or of no use.
 func NewThrottle(cfg ThrottleConfig, opts ...Option) (*Throttle, error) {
 	given := &settings{}
-	for _, o := range opts {
-		o.apply(given)
-	}
+	_ = given.apply(opts) // newSettings says it
 	set, err := newSettings(Config{Name: cfg.Name, MinBudget: cfg.MinBudget}, opts)
 	var v violations
 	v.require(len(given.specs) == 0, "WithDetector", "", "left out: a Throttle has none")
 	v.require(len(given.listeners) == 0, "OnTransition or WithObserver", "", "left out: a Throttle has no transitions")
+	v.require(!given.jittered, "WithRand", "", "left out: a Throttle has no jitter")
 	cfg = cfg.withDefaults()
 	if err := errors.Join(err, cfg.check(), errors.Join(v...)); err != nil {
 		return nil, err

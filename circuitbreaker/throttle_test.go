@@ -180,6 +180,9 @@ func TestBadThrottleSettingsAreAllNamed(t *testing.T) {
 	}
 	_, err = circuitbreaker.NewThrottle(circuitbreaker.ThrottleConfig{Name: "x"}, after(3))
 	require.ErrorContains(t, err, "WithDetector : must be left out: a Throttle has none")
+	_, err = circuitbreaker.NewThrottle(circuitbreaker.ThrottleConfig{Name: "x"}, steady(), nil)
+	require.ErrorContains(t, err, "WithRand : must be left out: a Throttle has no jitter")
+	require.ErrorContains(t, err, "option 1: must be given, not nil")
 }
 
 func TestTheShareStaysInItsBoundsAndAtMostDoublesInAStep(t *testing.T) {

@@ -24,6 +24,10 @@ import (
 // further in turned away, be it as middleware or below a handler whose error says so,
 // see [circuitbreaker.Classify].
 //
+// A client that is slow to send its body holds its ticket meanwhile, be it that of a
+// probe: a ReadTimeout of the server below the breaker's Lease keeps such clients from
+// deciding that the handlers are still ill.
+//
 // Give routes that fail on their own a breaker of their own: [BreakerPerRoute]. Event
 // streams end late and hijacked connections unseen; [WithSkipRoutes] leaves them out.
 // A nil gate is a mistake: every request is answered with 500, and the log says why.
