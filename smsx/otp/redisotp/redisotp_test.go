@@ -82,6 +82,16 @@ func TestAKeyWithoutExpiryIsAFaultOfTheSystem(t *testing.T) {
 	require.NotContains(t, err.Error(), "13800138000")
 }
 
+func TestVerifyingBeforeAnyCodeWasSentIsWrongAndNotAFault(t *testing.T) {
+	rdb := testenv.Redis(t)
+	codes, _ := newCodes(t, rdb)
+	for range 5 {
+		require.False(t, verify(t, codes, phone, "000000"))
+	}
+	require.Empty(t, rdb.Keys(t.Context(), "*").Val(), "guesses at nothing leave nothing")
+	require.NoError(t, codes.Issue(t.Context(), "login", phone))
+}
+
 func TestAKeyOfAnotherTypeIsAnError(t *testing.T) {
 	rdb := testenv.Redis(t)
 	codes, _ := newCodes(t, rdb)
