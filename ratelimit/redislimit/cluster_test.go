@@ -78,6 +78,16 @@ func TestAClusterOfThreeMastersLimitsAsOneServerDoes(t *testing.T) {
 			require.Equal(t, 50, drain(t, l, subject), "%s, key %.10s", name, subject)
 		}
 	}
+	queue := newLeaky(t, rdb, ratelimit.PerHour(10), redislimit.WithMaxWait(time.Hour))
+	for _, subject := range []string{"a", "b", "c"} {
+		require.True(t, take(t, queue, subject, 1).Allowed)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		d, err := queue.Wait(ctx, subject, 1)
+		cancel()
+		require.NoError(t, err)
+		require.False(t, d.Allowed, "six minutes are too long")
+		require.False(t, take(t, queue, subject, 1).Allowed)
+	}
 	c := instance(t, rdb, 3)
 	for _, subject := range []string{"a", "b", "c"} {
 		for range 3 {

@@ -43,8 +43,8 @@ func WithTTL(d time.Duration) Option {
 // would stay taken much longer.
 const defaultBudget = 250 * time.Millisecond
 
-// WithBudget sets how long ending a ticket, or renewing a lease, may wait for
-// Redis, from 1 ms to a minute. Without it that is 250 ms. go-redis heeds it on the
+// WithBudget sets how long ending a ticket, renewing a lease or giving back a turn
+// may wait for Redis, from 1 ms to a minute. Without it that is 250 ms. go-redis heeds it on the
 // wire when its option ContextTimeoutEnabled is set.
 func WithBudget(d time.Duration) Option {
 	return optionFunc(func(o *options) { o.budget = d })

@@ -27,6 +27,9 @@ type options struct {
 	budget    time.Duration
 	onFailure func(context.Context, error)
 	leases    int
+
+	maxWait    time.Duration
+	maxWaiting int
 }
 
 // WithPrefix sets what the limiter's Redis keys begin with; limiters with the same
@@ -54,7 +57,10 @@ func WithBurst(n int64) Option {
 const minSecret = 16
 
 func newOptions(prefix string, opts []Option) options {
-	o := options{keys: keyspace{prefix: "ratelimit:" + prefix}, ttl: defaultTTL, budget: defaultBudget, leases: defaultLeases}
+	o := options{
+		keys: keyspace{prefix: "ratelimit:" + prefix}, ttl: defaultTTL, budget: defaultBudget, leases: defaultLeases,
+		maxWait: defaultMaxWait, maxWaiting: defaultMaxWaiting,
+	}
 	for _, opt := range opts {
 		opt.apply(&o)
 	}
@@ -84,6 +90,12 @@ func (o *options) validate(rdb redis.UniversalClient) error {
 	}
 	if o.leases < 1 {
 		refuse("capacity", o.leases, "must be at least 1")
+	}
+	if o.maxWait < time.Millisecond || o.maxWait > time.Hour {
+		refuse("maxWait", o.maxWait, "must be from 1ms to 1h")
+	}
+	if o.maxWaiting < 1 {
+		refuse("maxWaiting", o.maxWaiting, "must be at least 1")
 	}
 	return errors.Join(errs...)
 }
