@@ -13,6 +13,7 @@ import (
 
 	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/ratelimit/redislimit"
 )
 
 // span is the time between sending a request and having its answer: Redis decided
@@ -42,13 +43,25 @@ func requireBound(t *testing.T, admitted []span, most func(time.Duration) int64,
 	}
 }
 
+type bounded interface {
+	ratelimit.Limiter
+	ratelimit.Bounded
+}
+
 // TestManyClientsStayWithinTheBound runs the scripts as they are, on the server's
 // own clock, while the server forgets them once in each second.
 func TestManyClientsStayWithinTheBound(t *testing.T) {
 	const clients = 64
 	rate := ratelimit.Rate{Count: 20, Per: 40 * time.Millisecond}
 	calls := testenv.Scale(2_000, 2_000_000) / clients
+	makes := map[string]func(redis.UniversalClient) (bounded, error){
+		"leaky bucket": func(rdb redis.UniversalClient) (bounded, error) { return redislimit.NewLeakyBucket(rdb, rate) },
+		"leased":       func(rdb redis.UniversalClient) (bounded, error) { return redislimit.NewLeased(rdb, rate, 1) },
+	}
 	for name, algorithm := range algorithms {
+		makes[name] = func(rdb redis.UniversalClient) (bounded, error) { return algorithm.make(rdb, rate) }
+	}
+	for name, create := range makes {
 		t.Run(name, func(t *testing.T) {
 			options := testenv.RedisOptions(t)
 			options.PoolSize = 1
@@ -61,7 +74,7 @@ func TestManyClientsStayWithinTheBound(t *testing.T) {
 			for i := range clients {
 				rdb := redis.NewClient(options)
 				t.Cleanup(func() { _ = rdb.Close() })
-				l, err := algorithm.make(rdb, rate)
+				l, err := create(rdb)
 				require.NoError(t, err)
 				wg.Go(func() {
 					for range calls {
@@ -80,7 +93,7 @@ func TestManyClientsStayWithinTheBound(t *testing.T) {
 			}
 			wg.Wait()
 			elapsed := time.Since(began)
-			l, err := algorithm.make(testenv.Redis(t), rate)
+			l, err := create(testenv.Redis(t))
 			require.NoError(t, err)
 			all := slices.Concat(admitted...)
 			require.NotEmpty(t, all)
