@@ -3,6 +3,7 @@ package redislimit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ type options struct {
 
 	maxWait    time.Duration
 	maxWaiting int
+
+	missing []int // which options were nil
 }
 
 // WithPrefix sets what the limiter's Redis keys begin with; limiters with the same
@@ -61,7 +64,11 @@ func newOptions(prefix string, opts []Option) options {
 		keys: keyspace{prefix: "ratelimit:" + prefix}, ttl: defaultTTL, budget: defaultBudget, leases: defaultLeases,
 		maxWait: defaultMaxWait, maxWaiting: defaultMaxWaiting,
 	}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			o.missing = append(o.missing, i)
+			continue
+		}
 		opt.apply(&o)
 	}
 	return o
@@ -72,6 +79,9 @@ func (o *options) validate(rdb redis.UniversalClient) error {
 	var errs []error
 	refuse := func(field string, value any, reason string) {
 		errs = append(errs, &ratelimit.FieldError{Field: field, Value: value, Reason: reason})
+	}
+	for _, i := range o.missing {
+		refuse(fmt.Sprintf("options[%d]", i), "nil", "must be given")
 	}
 	if rdb == nil {
 		refuse("rdb", "nil", "must be given")

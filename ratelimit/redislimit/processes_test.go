@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bulwark-go/bulwark/ratelimit"
 )
 
 // The environment of a process that plays a part in a test: this test binary,
@@ -20,7 +23,10 @@ const (
 
 // act plays a role until standard input ends or the process is killed.
 func act(role string) int {
-	roles := map[string]func(addr string) error{"asker": ask, "holder": hold}
+	roles := map[string]func(addr string) error{
+		"holder": hold, "asker": func(addr string) error { return ask(addr) },
+		"patient asker": func(addr string) error { return ask(addr, ratelimit.WithBudget(time.Second)) },
+	}
 	run, ok := roles[role]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "unknown role", role)
