@@ -159,6 +159,15 @@ func throughAnOutage(t *testing.T, role string, fault faultproxy.Fault) (all []a
 		var told []answered
 		require.NoError(t, gob.NewDecoder(p.out).Decode(&told))
 		requireServed(t, told, cut, healed)
+		before := int64(0)
+		for _, a := range told {
+			if a.Got < cut {
+				before = max(before, a.Failures)
+			}
+		}
+		for i := range told {
+			told[i].Failures = max(told[i].Failures-before, 0) // of this outage
+		}
 		all = append(all, told...)
 	}
 	return all, cut, healed
