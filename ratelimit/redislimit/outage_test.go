@@ -139,7 +139,8 @@ func throughAnOutage(t *testing.T, role string, fault faultproxy.Fault) (all []a
 		require.Equal(t, "ready\n", ready)
 	}
 	phase := func(length time.Duration) time.Duration {
-		<-time.After(length)
+		timer := time.NewTimer(length) // an outage lasts as long as it lasts
+		<-timer.C
 		return time.Duration(time.Now().UnixNano())
 	}
 	cut = phase(1500 * time.Millisecond)
