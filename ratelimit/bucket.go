@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,7 @@ const sealed = 1 << 62
 func NewBucket(rate Rate, opts ...Option) (*Bucket, error) {
 	o := newOptions(opts)
 	g, err := newGCRA(Quota{Rate: rate, Burst: o.burst})
-	if err != nil {
+	if err := errors.Join(err, o.validate()); err != nil {
 		return nil, err
 	}
 	b := &Bucket{clock: o.newClock()}

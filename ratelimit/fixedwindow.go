@@ -42,7 +42,11 @@ func twoWindows(limit, window, t int64) int64 {
 	if t <= 0 {
 		return 0
 	}
-	return limit * ((min(t, maxTime)+window-2)/window + 1)
+	touched := (t-1)/window + 1
+	if (t-1)%window > 0 {
+		touched++
+	}
+	return times(limit, touched)
 }
 
 func (f fixed) take(s *fixedState, now, cost int64) Decision {

@@ -49,7 +49,7 @@ func (g gcra) most(window time.Duration) int64 {
 	if window <= 0 {
 		return 0
 	}
-	return g.q.Burst + (int64(window)-1)/g.spacing
+	return plus(g.q.Burst, (int64(window)-1)/g.spacing)
 }
 
 // take charges cost when it conforms.

@@ -181,7 +181,7 @@ func (b *LeakyBucket) Most(window time.Duration) int64 {
 	shard := b.table.Shard(0)
 	shard.Lock()
 	defer shard.Unlock()
-	return 1 + (min(int64(window), maxTime)-1+slack)/b.shards[shard.Index].spacing
+	return plus(1, plus(int64(window)-1, slack)/b.shards[shard.Index].spacing)
 }
 
 // Snapshot returns the limiter's state.

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/bulwark-go/bulwark/internal/keyed"
@@ -30,6 +31,8 @@ type options struct {
 	onFailure func(context.Context, error)
 	instances func() int
 	grace     time.Duration
+
+	missing []int // which options were nil
 }
 
 // WithBurst sets how much can be taken at once, for token buckets; see
@@ -76,7 +79,11 @@ func WithMaxWaiting(n int) Option {
 
 func newOptions(opts []Option) options {
 	o := options{capacity: defaultCapacity, maxWait: time.Second, queue: 1024, budget: defaultBudget, grace: defaultGrace}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			o.missing = append(o.missing, i)
+			continue
+		}
 		opt.apply(&o)
 	}
 	return o
@@ -84,6 +91,9 @@ func newOptions(opts []Option) options {
 
 func (o *options) validate() error {
 	var errs []error
+	for _, i := range o.missing {
+		errs = append(errs, &FieldError{fmt.Sprintf("options[%d]", i), "nil", "must be given"})
+	}
 	if o.capacity < 1 {
 		errs = append(errs, &FieldError{"capacity", o.capacity, "must be at least 1"})
 	}

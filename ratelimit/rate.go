@@ -70,6 +70,22 @@ func (q Quota) Validate() error {
 // rate by at most one in a thousand, and never more.
 func (r Rate) spacing() int64 { return (int64(r.Per)-1)/r.Count + 1 }
 
+// times is count × n, and plus a + b, of what is not negative; [Unlimited] where that
+// is more.
+func times(count, n int64) int64 {
+	if n > Unlimited/count {
+		return Unlimited
+	}
+	return count * n
+}
+
+func plus(a, b int64) int64 {
+	if b > Unlimited-a {
+		return Unlimited
+	}
+	return a + b
+}
+
 // bucket returns q with the burst of a token bucket.
 func (q Quota) bucket() Quota {
 	if q.Burst == 0 {

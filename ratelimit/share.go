@@ -171,7 +171,7 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 	q := question{cost: cost, charge: cost}
 	now := s.clock.read()
 	if cost <= 0 || s.away.Load() || now >= s.until.Load() || cost > s.quota().bucket().Burst {
-		return s.settle(q, key, now), nil
+		return s.settle(q, key, now)
 	}
 	g := s.part()
 	hash := s.table.Hash(key)
@@ -183,7 +183,10 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 		return q, &Decision{Limit: g.q.Burst, RetryAfter: g.q.Rate.Per, Degraded: true}
 	}
 	state.adapt(&g, now)
-	q = g.settled(q, state, now)
+	q, denial := g.settled(q, state, now)
+	if denial != nil {
+		return q, denial
+	}
 	if d := g.take(&state.tat, now, cost); !d.Allowed {
 		d.Degraded = true
 		return q, &d
@@ -193,10 +196,10 @@ func (s *shares) before(key string, cost int64) (question, *Decision) {
 }
 
 // settle adds to q's charge what was spent here.
-func (s *shares) settle(q question, key string, now int64) question {
+func (s *shares) settle(q question, key string, now int64) (question, *Decision) {
 	hash := s.table.Hash(key)
 	if q.cost <= 0 || !s.indebted(hash) {
-		return q
+		return q, nil
 	}
 	g := s.part()
 	shard := s.table.Shard(hash)
@@ -206,7 +209,7 @@ func (s *shares) settle(q question, key string, now int64) question {
 		state.adapt(&g, now)
 		return g.settled(q, state, now)
 	}
-	return q
+	return q, nil
 }
 
 // indebted tells whether the key was decided about here.
@@ -218,14 +221,21 @@ func (s *shares) indebted(hash uint64) bool {
 	return state != nil && state.away
 }
 
-func (g *part) settled(q question, state *share, now int64) question {
-	if !state.away {
-		return q
+// settled adds to q's charge what is missing from a share, a part of a token as a
+// whole one. It denies when both are more than the limit: then the share has not
+// enough for q either, and what is owed fades as it refills.
+func (g *part) settled(q question, state *share, now int64) (question, *Decision) {
+	if !state.away || q.cost > g.whole {
+		return q, nil
 	}
-	missing := max(state.tat-now, 0) / g.spacing
-	q.charge = max(min(q.cost+missing, g.whole), q.cost)
-	q.settles = true
-	return q
+	debt := max(state.tat-now, 0)
+	q.charge, q.settles = q.cost+(debt+g.spacing-1)/g.spacing, true
+	if q.charge > g.whole {
+		return q, &Decision{
+			Limit: g.q.Burst, RetryAfter: time.Duration(debt - (g.whole-q.cost)*g.spacing), ResetAfter: time.Duration(debt), Degraded: true,
+		}
+	}
+	return q, nil
 }
 
 func (s *shares) answered(key string, asked question, d Decision) {

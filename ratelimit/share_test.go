@@ -106,6 +106,52 @@ func TestFullSharesAreNotAddedToAFullStore(t *testing.T) {
 	f.run(t, 3*time.Second, 3)
 }
 
+// tireless is a guard that lets each call try the store.
+type tireless struct{}
+
+func (tireless) Allow() (func(error), error) { return func(error) {}, nil }
+
+// What is missing from a share when the store is back is no whole number of tokens.
+func TestAPartOfATokenIsChargedAsOne(t *testing.T) {
+	f := newFleet(t, ratelimit.WithGuard(tireless{}))
+	f.cut.Store(true)
+	for _, l := range f.instances {
+		take(t, l, "k", 1)
+	}
+	f.clock.advance(10 * time.Second) // everything fills up
+	admitted := int64(0)
+	for _, l := range f.instances {
+		admitted += int64(drain(t, l, "k"))
+	}
+	f.cut.Store(false)
+	f.clock.advance(3 * time.Millisecond) // of 3⅓ that a token takes in a share
+	for _, l := range f.instances {
+		if take(t, l, "k", 1).Allowed {
+			admitted++
+		}
+	}
+	require.LessOrEqual(t, admitted, f.store.Most(3*time.Millisecond+1))
+}
+
+// A share that is the whole limit owes all of it.
+func TestADebtThatIsTheWholeLimitIsNotForgiven(t *testing.T) {
+	clock := new(manual)
+	s := newStore(t, ratelimit.PerSecond(900), ratelimit.WithClock(clock.read), ratelimit.WithBurst(90))
+	l, err := ratelimit.Share(s, 1, ratelimit.WithClock(clock.read), ratelimit.WithGuard(tireless{}))
+	require.NoError(t, err)
+	s.cut.Store(true)
+	take(t, l, "k", 1)
+	clock.advance(10 * time.Second)
+	require.Equal(t, 90, drain(t, l, "k"))
+	s.cut.Store(false)
+	clock.advance(time.Millisecond) // a token takes 1.1 ms
+	d := take(t, l, "k", 1)
+	require.False(t, d.Allowed)
+	require.True(t, d.Degraded)
+	clock.advance(d.RetryAfter)
+	require.True(t, take(t, l, "k", 1).Allowed)
+}
+
 func TestAnUnknownKeysShareBeginsEmpty(t *testing.T) {
 	f := newFleet(t)
 	f.cut.Store(true)

@@ -59,7 +59,7 @@ func (l slidingLog) most(t time.Duration) int64 {
 	if t <= 0 {
 		return 0
 	}
-	return l.limit * ((int64(t)-1)/l.window + 1)
+	return times(l.limit, (int64(t)-1)/l.window+1)
 }
 
 // expire forgets what no longer counts, and makes room when the memory is used up

@@ -51,7 +51,7 @@ func (w strict) most(t time.Duration) int64 {
 	if t <= 0 {
 		return 0
 	}
-	return w.limit * ((int64(t)-1)/int64(w.q.Rate.Per) + 1)
+	return times(w.limit, (int64(t)-1)/int64(w.q.Rate.Per)+1)
 }
 
 // count is that of the sub-window index.

@@ -74,5 +74,5 @@ func (s *Striped) Most(window time.Duration) int64 {
 	if window <= 0 {
 		return 0
 	}
-	return s.bucket.Most(window) + int64(len(s.cells))*s.batch
+	return plus(s.bucket.Most(window), int64(len(s.cells))*s.batch)
 }

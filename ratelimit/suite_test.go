@@ -92,6 +92,23 @@ func TestLeakyBucketConforms(t *testing.T) {
 	}
 }
 
+func TestWaitersConform(t *testing.T) {
+	t.Run("leaky bucket", func(t *testing.T) {
+		ratelimittest.TestWaiter(t, func(t *testing.T) ratelimittest.WaiterHarness {
+			return ratelimittest.WaiterHarness{Waiter: newLeaky(t, ratelimit.PerSecond(10), ratelimit.WithMaxWait(time.Minute))}
+		})
+	})
+	t.Run("queue", func(t *testing.T) {
+		ratelimittest.TestWaiter(t, func(t *testing.T) ratelimittest.WaiterHarness {
+			bucket, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(10), ratelimit.WithBurst(1))
+			require.NoError(t, err)
+			queue, err := ratelimit.NewQueue(bucket, ratelimit.WithMaxWait(time.Minute))
+			require.NoError(t, err)
+			return ratelimittest.WaiterHarness{Waiter: queue}
+		})
+	})
+}
+
 func TestBucketConforms(t *testing.T) {
 	for name, rate := range rates {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package testenv_test
 import (
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -206,4 +207,12 @@ type recorder struct {
 func (r *recorder) Skipf(string, ...any) {
 	r.skipped = true
 	runtime.Goexit()
+}
+
+func TestAClusterHasAllItsSlots(t *testing.T) {
+	rdb := testenv.RedisCluster(t)
+	for i := range 30 { // on all three masters
+		require.NoError(t, rdb.Set(t.Context(), strconv.Itoa(i), i, 0).Err())
+		require.Equal(t, strconv.Itoa(i), rdb.Get(t.Context(), strconv.Itoa(i)).Val())
+	}
 }

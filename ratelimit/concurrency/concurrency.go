@@ -64,7 +64,10 @@ func WithCapacity(keys int) Option {
 // time. It refuses a limit or capacity below 1 with a [*ratelimit.FieldError].
 func New(limit int64, opts ...Option) (*Limiter, error) {
 	o := options{capacity: defaultCapacity}
-	for _, opt := range opts {
+	for i, opt := range opts {
+		if opt == nil {
+			return nil, &ratelimit.FieldError{Field: fmt.Sprintf("options[%d]", i), Value: "nil", Reason: "must be given"}
+		}
 		opt.apply(&o)
 	}
 	l := &Limiter{base: time.Now()}

@@ -244,3 +244,10 @@ func TestNoTicketIsLostWhenWaitersGiveUp(t *testing.T) {
 		require.Equal(t, concurrency.Snapshot{Limit: 1}, h.Snapshot()["core"])
 	})
 }
+
+func TestNilOptionsAreRefused(t *testing.T) {
+	_, err := concurrency.New(5, concurrency.WithCapacity(1), nil)
+	var field *ratelimit.FieldError
+	require.ErrorAs(t, err, &field)
+	require.Equal(t, "options[1]", field.Field)
+}

@@ -43,8 +43,8 @@ func WithTTL(d time.Duration) Option {
 // would stay taken much longer.
 const defaultBudget = 250 * time.Millisecond
 
-// WithBudget sets how long ending a ticket, or renewing a lease, may wait for
-// Redis, from 1 ms to a minute. Without it that is 250 ms. go-redis heeds it on the
+// WithBudget sets how long ending a ticket, renewing a lease or giving back a turn
+// may wait for Redis, from 1 ms to a minute. Without it that is 250 ms. go-redis heeds it on the
 // wire when its option ContextTimeoutEnabled is set.
 func WithBudget(d time.Duration) Option {
 	return optionFunc(func(o *options) { o.budget = d })
@@ -52,7 +52,7 @@ func WithBudget(d time.Duration) Option {
 
 // WithOnFailure sets a function that is called with the error of each renewal and
 // each giving back that failed, on the goroutine where that happened and with no
-// lock held that a caller could wait for.
+// lock held. It may call Close, which does not wait for it.
 func WithOnFailure(f func(context.Context, error)) Option {
 	return optionFunc(func(o *options) { o.onFailure = f })
 }
@@ -172,6 +172,13 @@ func (c *Concurrency) enter() bool {
 	return !c.closed
 }
 
+// trip makes a round trip that was entered. Close waits for it, but not for what
+// the caller does with its error: that may be to call Close.
+func (c *Concurrency) trip(make func() error) error {
+	defer c.running.Done()
+	return make()
+}
+
 func (c *Concurrency) failed(ctx context.Context, what string, err error) {
 	if err != nil && c.onFailure != nil {
 		c.onFailure(ctx, fmt.Errorf("redislimit: %s: %w", what, err))
@@ -194,10 +201,9 @@ func (l *lease) renew() {
 	if !c.enter() {
 		return
 	}
-	defer c.running.Done()
 	ctx, cancel := context.WithTimeout(context.Background(), c.budget)
 	defer cancel()
-	c.failed(ctx, "renew", l.renewOnce(ctx))
+	c.failed(ctx, "renew", c.trip(func() error { return l.renewOnce(ctx) }))
 }
 
 func (l *lease) renewOnce(ctx context.Context) error {
@@ -222,18 +228,20 @@ func (l *lease) end(concurrency.Verdict) {
 	l.ended = true
 	l.timer.Stop()
 	l.mu.Unlock()
-	if !l.giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), l.owner.budget)
+	defer cancel()
+	if !l.gaveBack(ctx, l.remove(ctx)) {
 		l.giveBackBeside()
 	}
 }
 
-// giveBack reports whether there is nothing left to try.
-func (l *lease) giveBack() bool {
-	c := l.owner
-	ctx, cancel := context.WithTimeout(context.Background(), c.budget)
-	defer cancel()
-	err := c.rdb.ZRem(ctx, l.key, l.name).Err()
-	c.failed(ctx, "release", err)
+func (l *lease) remove(ctx context.Context) error {
+	return l.owner.rdb.ZRem(ctx, l.key, l.name).Err()
+}
+
+// gaveBack reports a failure, and whether there is nothing left to try.
+func (l *lease) gaveBack(ctx context.Context, err error) bool {
+	l.owner.failed(ctx, "release", err)
 	return err == nil || errors.Is(err, redis.ErrClosed)
 }
 
@@ -246,15 +254,21 @@ func (l *lease) giveBackBeside() {
 	default:
 		return
 	}
-	if !c.enter() {
-		<-c.again
-		return
-	}
 	go func() {
-		defer c.running.Done()
 		defer func() { <-c.again }()
 		l.giveBackUntilDone()
 	}()
+}
+
+// giveBack tries once beside the callers.
+func (l *lease) giveBack() bool {
+	c := l.owner
+	if !c.enter() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), c.budget)
+	defer cancel()
+	return l.gaveBack(ctx, c.trip(func() error { return l.remove(ctx) }))
 }
 
 // longestPause is that between two tries of giving back.

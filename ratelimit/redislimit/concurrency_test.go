@@ -313,3 +313,27 @@ func TestConcurrencyChecksItsInput(t *testing.T) {
 	var state *redislimit.StateError
 	require.ErrorAs(t, err, &state)
 }
+
+// The function that is told of failures may decide that it is time to stop.
+func TestAFailureMayEndTheLimiter(t *testing.T) {
+	rdb := testenv.Redis(t)
+	var c *redislimit.Concurrency
+	closed := make(chan error, 1)
+	var once sync.Once
+	c = instance(t, rdb, 1, redislimit.WithTTL(100*time.Millisecond), redislimit.WithOnFailure(func(context.Context, error) {
+		once.Do(func() { closed <- c.Close() })
+	}))
+	ticket := acquire(t, c)
+	require.True(t, ticket.Allowed)
+	fail := &failing{name: "evalsha"}
+	fail.left.Store(1_000)
+	rdb.AddHook(fail)
+	select {
+	case err := <-closed:
+		require.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("Close waits for the function that calls it")
+	}
+	fail.left.Store(0)
+	ticket.Release()
+}

@@ -18,6 +18,7 @@
 //	NewStrictWindow    some 150 bytes         L               for strict limits of any size
 //	NewSlidingWindow   some 130 bytes         2 L             cheap, kind to honest traffic
 //	NewFixedWindow     some 100 bytes         2 L             for quotas: so many per period
+//	NewLeakyBucket     100 bytes × waiting    L + 1           to space calls evenly; it can wait
 //	NewLeased          72 bytes               L + burst       for hot keys: a round trip for many requests
 //	NewMulti           some 150 bytes         as each bucket  for several limits of one subject
 //	NewConcurrency     some 100 bytes × calls –               for calls in flight

@@ -87,6 +87,25 @@ func ExampleNewStrictWindow() {
 	// false 0 <nil>
 }
 
+// Calls to a partner that wants them ten milliseconds apart, from all instances.
+func ExampleNewLeakyBucket() {
+	rdb, stop := connect()
+	defer stop()
+	limiter, err := redislimit.NewLeakyBucket(rdb, ratelimit.PerSecond(100), redislimit.WithMaxWait(5*time.Second))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	began := time.Now()
+	for range 4 {
+		if d, err := limiter.Wait(context.Background(), "partner", 1); !d.Allowed || err != nil {
+			fmt.Println(d, err)
+		}
+	}
+	fmt.Println(time.Since(began) >= 30*time.Millisecond)
+	// Output: true
+}
+
 func ExampleNewLeased() {
 	rdb, stop := connect()
 	defer stop()

@@ -1,6 +1,7 @@
 package redislimit
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -56,4 +57,19 @@ func (l *Leased) OnClock(clock string) {
 func (c *Concurrency) OnClock(clock string) {
 	c.acquire = newScript(OnClock(c.acquire.source.(string), clock))
 	c.renewal = newScript(OnClock(c.renewal.source.(string), clock))
+}
+
+// OnClock puts the limiter on a clock of the test's.
+func (b *LeakyBucket) OnClock(clock string) {
+	b.script = newScript(OnClock(b.script.source.(string), clock))
+}
+
+// Join asks for a turn without waiting for it.
+func (b *LeakyBucket) Join(ctx context.Context, key, turn string, cost int64, patience time.Duration) (time.Duration, bool, error) {
+	return b.ask(ctx, b.pace.Load(), b.keys.key(key), turn, cost, patience.Microseconds())
+}
+
+// Leave gives a turn back.
+func (b *LeakyBucket) Leave(ctx context.Context, key, turn string) {
+	b.giveBack(ctx, b.keys.key(key), turn)
 }

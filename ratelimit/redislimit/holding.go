@@ -147,7 +147,9 @@ func (l *Leased) fetch(ctx context.Context, t *terms, key string, cost int64, h 
 func (l *Leased) ask(
 	ctx context.Context, t *terms, key string, cost, most int64, h *holding,
 ) (ratelimit.Decision, error) {
+	l.mu.Lock()
 	sent := l.now() // Redis takes the tokens later than that
+	l.mu.Unlock()
 	call := append(l.script.call(l.keys.key(key), 4), cost, most, t.spacing, t.room)
 	reply, err := l.script.run(ctx, l.rdb, call, 2)
 	if err != nil {

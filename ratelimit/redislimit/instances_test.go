@@ -54,3 +54,14 @@ func TestAnInstanceWithALowerLimitKeepsTheOthersCounts(t *testing.T) {
 		})
 	}
 }
+
+func TestAnInstanceWithAnotherStrictWindowKeepsTheOthersCounts(t *testing.T) {
+	rdb := testenv.Redis(t)
+	high, c := limiter(t, rdb, redislimit.NewStrictWindow, ratelimit.PerMinute(100))
+	low, err := redislimit.Make(redislimit.NewStrictWindow).On(c.name)(rdb, ratelimit.PerHour(5))
+	require.NoError(t, err)
+	require.True(t, take(t, high, "k", 90).Allowed)
+	c.advance(-time.Hour) // which has to be stored, though the request is refused
+	require.False(t, take(t, low, "k", 1).Allowed)
+	require.Equal(t, int64(10), take(t, high, "k", 0).Remaining, "the lower limit was stored")
+}

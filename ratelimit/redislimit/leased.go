@@ -46,7 +46,7 @@ type Leased struct {
 	keys   keyspace
 	script *script
 	terms  atomic.Pointer[terms]
-	now    func() time.Duration // monotonic
+	now    func() time.Duration // never back; called under mu
 	limit  int
 
 	mu    sync.Mutex
@@ -94,10 +94,9 @@ func NewLeased(rdb redis.UniversalClient, rate ratelimit.Rate, chunk int64, opts
 	if err := errors.Join(err, o.validate(rdb)); err != nil {
 		return nil, err
 	}
-	base := time.Now()
 	l := &Leased{
 		rdb: rdb, keys: o.keys, script: leaseScript, limit: o.leases, held: make(map[string]*holding),
-		now: func() time.Duration { return time.Since(base) },
+		now: newAwake(time.Now).read,
 	}
 	l.terms.Store(t)
 	return l, nil

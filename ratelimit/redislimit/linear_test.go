@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,39 +154,4 @@ func TestSlotsAreLinearizable(t *testing.T) {
 	}
 	wg.Wait()
 	require.Equal(t, porcupine.Ok, porcupine.CheckOperationsTimeout(budget(limit), h.ops, time.Minute))
-}
-
-// TestManyClientsStayWithinTheBound runs the scripts as they are, on the server's
-// own clock: whatever is admitted while they run lies in a window of that length.
-func TestManyClientsStayWithinTheBound(t *testing.T) {
-	lasts := time.Duration(testenv.Scale(250, 60_000)) * time.Millisecond
-	for name, algorithm := range algorithms {
-		t.Run(name, func(t *testing.T) {
-			rdb := testenv.Redis(t)
-			l, err := algorithm.make(rdb, ratelimit.Rate{Count: 20, Per: 40 * time.Millisecond})
-			require.NoError(t, err)
-			var admitted, asked atomic.Int64
-			began := time.Now()
-			var wg sync.WaitGroup
-			for range 64 {
-				wg.Go(func() {
-					for time.Since(began) < lasts {
-						d, err := l.Take(context.Background(), "k", 1)
-						if err != nil {
-							t.Error(err)
-						}
-						asked.Add(1)
-						if d.Allowed {
-							admitted.Add(1)
-						}
-					}
-				})
-			}
-			wg.Wait()
-			elapsed := time.Since(began)
-			require.LessOrEqual(t, admitted.Load(), l.Most(elapsed+time.Millisecond))
-			require.Positive(t, admitted.Load())
-			t.Logf("asked %d times, admitted %d in %v", asked.Load(), admitted.Load(), elapsed)
-		})
-	}
 }

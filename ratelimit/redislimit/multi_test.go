@@ -2,7 +2,9 @@ package redislimit_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulwark-go/bulwark/internal/testenv"
@@ -53,46 +56,84 @@ func TestARefusedDecisionChargesNoLimit(t *testing.T) {
 }
 
 // Random histories against one model for each limit: a decision is admitted when
-// all models admit it, and then all are charged.
+// all models admit it, and then all are charged. In the end Redis holds exactly
+// what the models say, so no refusal left a charge behind.
 func TestMultiAgreesWithItsModels(t *testing.T) {
-	rdb := testenv.Redis(t)
-	random := rand.New(rand.NewPCG(3, 4))
-	for range testenv.Scale(20, 4_000) {
-		require.NoError(t, rdb.FlushDB(t.Context()).Err())
+	options := testenv.RedisOptions(t)
+	options.PoolSize = 16
+	rdb := redis.NewClient(options)
+	t.Cleanup(func() { _ = rdb.Close() })
+	const workers = 16
+	var wg sync.WaitGroup
+	for worker := range workers {
 		c := newClock(t, rdb, 1)
-		start := c.now.Load()
-		var limits []ratelimit.Limit
-		var models []*ratelimittest.Model
-		for i := range 1 + random.IntN(8) {
-			n := 1 + random.Int64N(50)
-			rate := ratelimit.Rate{Count: n, Per: time.Duration(n*(1+random.Int64N(40))) * time.Millisecond}
-			limits = append(limits, named(strconv.Itoa(i), rate, 3+random.Int64N(20)))
-			models = append(models, ratelimittest.TokenBucket(limits[i].Quota))
-		}
-		m, err := redislimit.NewMulti(rdb, limits)
-		require.NoError(t, err)
-		m.OnClock(c.name)
-		for range 50 {
-			c.advance(time.Duration(random.Int64N(50_000)) * time.Microsecond)
-			now := time.Duration(c.now.Load()-start) * time.Microsecond
-			cost, all := random.Int64N(4), true
-			for _, model := range models {
-				all = model.Take(now, 0).Remaining >= cost && all
-			}
-			d := take(t, m, "k", cost)
-			require.Equal(t, all, d.Allowed)
-			least := d.Limit
-			for _, model := range models {
-				if all {
-					require.True(t, model.Take(now, cost).Allowed)
+		c.name += strconv.Itoa(worker)
+		random := rand.New(rand.NewPCG(uint64(worker), 4))
+		wg.Go(func() {
+			for n := range testenv.Scale(160, 1_000_000) / workers {
+				if t.Failed() {
+					return
 				}
-				least = min(least, model.Take(now, 0).Remaining)
+				multiHistory(t, rdb, c, random, fmt.Sprint(worker, ":", n))
 			}
-			if all {
-				require.Equal(t, least, d.Remaining)
-			}
-		}
+		})
 	}
+	wg.Wait()
+}
+
+// failsOf lets require end a goroutine that is not the test's.
+type failsOf struct{ *testing.T }
+
+func (f failsOf) FailNow() { f.Fail(); runtime.Goexit() }
+
+func multiHistory(test *testing.T, rdb *redis.Client, c *clock, random *rand.Rand, subject string) {
+	t := failsOf{test}
+	c.t = t
+	c.set(c.now.Load())
+	start := c.now.Load()
+	var limits []ratelimit.Limit
+	var models []*ratelimittest.Model
+	for i := range 1 + random.IntN(8) {
+		n := 1 + random.Int64N(50)
+		rate := ratelimit.Rate{Count: n, Per: time.Duration(n*(1+random.Int64N(40))) * time.Millisecond}
+		limits = append(limits, named(strconv.Itoa(i), rate, 3+random.Int64N(4)))
+		models = append(models, ratelimittest.TokenBucket(limits[i].Quota))
+	}
+	m, err := redislimit.NewMulti(rdb, limits)
+	require.NoError(t, err)
+	m.OnClock(c.name)
+	now := time.Duration(0)
+	for range 4 + random.IntN(4) {
+		if random.IntN(2) == 0 {
+			c.advance(time.Duration(random.Int64N(50_000)) * time.Microsecond)
+			now = time.Duration(c.now.Load()-start) * time.Microsecond
+		}
+		cost, all := random.Int64N(4), true
+		for _, model := range models {
+			all = model.Take(now, 0).Remaining >= cost && all
+		}
+		d := take(t, m, subject, cost)
+		require.Equal(t, all, d.Allowed)
+		if !all {
+			continue
+		}
+		least := d.Limit
+		for _, model := range models {
+			after := model.Take(now, cost)
+			require.True(t, after.Allowed)
+			least = min(least, after.Remaining)
+		}
+		require.Equal(t, least, d.Remaining)
+	}
+	at := key("ratelimit:multi", subject)
+	held, err := rdb.HGetAll(context.Background(), at).Result()
+	require.NoError(t, err)
+	for i, model := range models {
+		tat, _ := strconv.ParseInt(held[strconv.Itoa(i)], 10, 64)
+		missing := time.Duration(max(tat-c.now.Load(), 0)) * time.Microsecond
+		require.Equal(t, model.Take(now, 0).ResetAfter, missing, "limit %d was charged in part", i)
+	}
+	require.NoError(t, rdb.Del(context.Background(), at).Err())
 }
 
 func TestMultiIsAtomicUnderConcurrency(t *testing.T) {

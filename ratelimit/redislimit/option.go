@@ -3,6 +3,7 @@ package redislimit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -27,6 +28,11 @@ type options struct {
 	budget    time.Duration
 	onFailure func(context.Context, error)
 	leases    int
+
+	maxWait    time.Duration
+	maxWaiting int
+
+	missing []int // which options were nil
 }
 
 // WithPrefix sets what the limiter's Redis keys begin with; limiters with the same
@@ -54,8 +60,15 @@ func WithBurst(n int64) Option {
 const minSecret = 16
 
 func newOptions(prefix string, opts []Option) options {
-	o := options{keys: keyspace{prefix: "ratelimit:" + prefix}, ttl: defaultTTL, budget: defaultBudget, leases: defaultLeases}
-	for _, opt := range opts {
+	o := options{
+		keys: keyspace{prefix: "ratelimit:" + prefix}, ttl: defaultTTL, budget: defaultBudget, leases: defaultLeases,
+		maxWait: defaultMaxWait, maxWaiting: defaultMaxWaiting,
+	}
+	for i, opt := range opts {
+		if opt == nil {
+			o.missing = append(o.missing, i)
+			continue
+		}
 		opt.apply(&o)
 	}
 	return o
@@ -66,6 +79,9 @@ func (o *options) validate(rdb redis.UniversalClient) error {
 	var errs []error
 	refuse := func(field string, value any, reason string) {
 		errs = append(errs, &ratelimit.FieldError{Field: field, Value: value, Reason: reason})
+	}
+	for _, i := range o.missing {
+		refuse(fmt.Sprintf("options[%d]", i), "nil", "must be given")
 	}
 	if rdb == nil {
 		refuse("rdb", "nil", "must be given")
@@ -84,6 +100,12 @@ func (o *options) validate(rdb redis.UniversalClient) error {
 	}
 	if o.leases < 1 {
 		refuse("capacity", o.leases, "must be at least 1")
+	}
+	if o.maxWait < time.Millisecond || o.maxWait > time.Hour {
+		refuse("maxWait", o.maxWait, "must be from 1ms to 1h")
+	}
+	if o.maxWaiting < 1 {
+		refuse("maxWaiting", o.maxWaiting, "must be at least 1")
 	}
 	return errors.Join(errs...)
 }

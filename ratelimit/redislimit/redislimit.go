@@ -102,6 +102,22 @@ func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond 
 // wholeMicros is d in microseconds, rounded up.
 func wholeMicros(d time.Duration) int64 { return (int64(d)-1)/int64(time.Microsecond) + 1 }
 
+// times is count × n, and plus a + b, of what is not negative;
+// [ratelimit.Unlimited] where that is more.
+func times(count, n int64) int64 {
+	if n > ratelimit.Unlimited/count {
+		return ratelimit.Unlimited
+	}
+	return count * n
+}
+
+func plus(a, b int64) int64 {
+	if b > ratelimit.Unlimited-a {
+		return ratelimit.Unlimited
+	}
+	return a + b
+}
+
 // window is what the algorithms that count in windows have in common.
 type window struct {
 	q      ratelimit.Quota
@@ -142,7 +158,11 @@ func (w *window) twoWindows(t time.Duration) int64 {
 		return 0
 	}
 	per := int64(w.q.Rate.Per)
-	return w.q.Rate.Count * ((int64(t)+per-2)/per + 1)
+	touched := (int64(t)-1)/per + 1
+	if (int64(t)-1)%per > 0 {
+		touched++
+	}
+	return times(w.q.Rate.Count, touched)
 }
 
 // oneWindow bounds what windows admit of which every position counts.
@@ -150,5 +170,5 @@ func (w *window) oneWindow(t time.Duration) int64 {
 	if t <= 0 {
 		return 0
 	}
-	return w.q.Rate.Count * ((int64(t)-1)/int64(w.q.Rate.Per) + 1)
+	return times(w.q.Rate.Count, (int64(t)-1)/int64(w.q.Rate.Per)+1)
 }

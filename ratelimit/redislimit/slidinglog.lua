@@ -35,7 +35,7 @@ if newest[1] then
   if not at then
     return BAD
   end
-  last, total = at, before + c
+  last, total = math.min(at, now), before + c
   if at > now and cost > 0 then -- the clock was set back: all counts as of now
     local later = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', now), '+inf')
     for _, member in ipairs(later) do
@@ -46,7 +46,6 @@ if newest[1] then
       redis.call('ZREM', KEYS[1], member)
       log(now, b, m)
     end
-    last = now
   end
 end
 local expired = string.format('%.0f', now - window)

@@ -146,6 +146,19 @@ func TestAServersClockSetBackLocksForOneWindowOnly(t *testing.T) {
 	}
 }
 
+func TestALookAfterAServersClockWasSetBackPromisesNoMoreThanAWindow(t *testing.T) {
+	for name, algorithm := range algorithms {
+		for _, step := range steps {
+			l, c := limiter(t, testenv.Redis(t), algorithm.make, ratelimit.PerSecond(10), bursting(name, 10)...)
+			require.Equal(t, 10, drain(t, l, "k"))
+			c.advance(-step)
+			d := take(t, l, "k", 0)
+			require.Zero(t, d.Remaining, name)
+			require.LessOrEqual(t, d.ResetAfter, 2*time.Second, "%s, set back by %v", name, step)
+		}
+	}
+}
+
 func TestAServersClockSetForwardGrantsOneBurst(t *testing.T) {
 	for name, algorithm := range algorithms {
 		l, c := limiter(t, testenv.Redis(t), algorithm.make, ratelimit.PerSecond(10), bursting(name, 10)...)

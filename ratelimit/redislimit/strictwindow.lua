@@ -42,9 +42,6 @@ if state then
     counts[to] = math.min(counts[to] + tonumber(count), 4294967295)
     i = i + 1
   end
-  if width ~= part then
-    counts[1] = math.min(counts[1], limit)
-  end
 end
 for i = 1, PARTS + 1 do
   sum = sum + counts[i]

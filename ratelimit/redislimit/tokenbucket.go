@@ -67,7 +67,7 @@ func (b *bucket) most(t time.Duration) int64 {
 	if t <= 0 {
 		return 0
 	}
-	return b.q.Burst + (int64(t)-1)/int64(micros(b.spacing))
+	return plus(b.q.Burst, (int64(t)-1)/int64(micros(b.spacing)))
 }
 
 func (b *bucket) arguments(call []any, cost int64) []any {

@@ -28,7 +28,8 @@ if missing + charge <= full then
   after = missing + charge
 end
 if charge > 0 and (after > missing or over) then
+  -- Formatting is dear: Redis itself writes numbers of few digits out in full.
   redis.call('SET', KEYS[1], string.format('%.0f', now + after),
-    'PX', string.format('%.0f', math.ceil(after / 1000) + SLACK))
+    'PX', math.ceil(after / 1000) + SLACK)
 end
 return {missing}
