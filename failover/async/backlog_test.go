@@ -3,7 +3,9 @@ package async_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -161,6 +163,45 @@ func TestTheBacklogUsesTheWholeLimit(t *testing.T) {
 		rate := requests / last.Sub(began).Seconds()
 		t.Logf("%d requests at %.1f a second: %.1f %% of the limit", requests, rate, 100*rate/perSecond)
 		require.GreaterOrEqual(t, rate, 0.95*perSecond)
+	})
+}
+
+// Requests that failed in the same moment are not tried again in the same moment.
+func TestRetriesComeBackApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const requests = 600
+		perSecond := map[int]int{}
+		began := time.Now()
+		var mu sync.Mutex
+		chance := rand.New(rand.NewPCG(1, 2))
+		random := func() float64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return chance.Float64()
+		}
+		r := newRescued(t, async.NewMemory(), func(ctx context.Context, _ string) error {
+			if d, _ := async.DeliveryOf(ctx); d.Attempt == 1 {
+				return async.NotDone(errAny)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			perSecond[int(time.Since(began).Seconds())]++
+			return nil
+		}, async.Config{Backoff: time.Minute, Workers: requests, Poll: 10 * time.Millisecond}, async.WithRand(random))
+		var all []string
+		for i := range requests {
+			all = append(all, fmt.Sprint(i))
+		}
+		accept(t, r, all...)
+		stop := running(t, r)
+		time.Sleep(2 * time.Minute)
+		stop()
+		most, sum := 0, 0
+		for _, n := range perSecond {
+			most, sum = max(most, n), sum+n
+		}
+		require.Equal(t, requests, sum)
+		require.LessOrEqual(t, most, 3*requests/60, "of %d within a minute", requests)
 	})
 }
 
