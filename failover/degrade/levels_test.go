@@ -61,6 +61,33 @@ func TestHighLoadIsAnsweredAtTheNextMeasurement(t *testing.T) {
 	})
 }
 
+// Whenever between two measurements the load jumps, Run has answered within two.
+func TestLevelsAnswerWithinTwoPeriods(t *testing.T) {
+	slowest := time.Duration(0)
+	for phase := time.Duration(0); phase < time.Second; phase += 50 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			var load atomic.Int64
+			var answered time.Time
+			l, err := degrade.NewLevels(degrade.Config{Name: "test"},
+				degrade.WithSignal("load", func() (float64, bool) { return float64(load.Load()), true }),
+				degrade.OnChange(func(degrade.Change) { answered = time.Now() }))
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			done := make(chan error)
+			go func() { done <- l.Run(ctx) }()
+			time.Sleep(3*time.Second + phase)
+			begin := time.Now()
+			load.Store(2)
+			require.ErrorIs(t, <-done, context.DeadlineExceeded)
+			require.Equal(t, 1, l.Level())
+			slowest = max(slowest, answered.Sub(begin))
+		})
+	}
+	t.Logf("periods of 1 s: answered within %v", slowest)
+	require.LessOrEqual(t, slowest, 2*time.Second)
+}
+
 // A load that comes and goes, whatever its period, moves the level at most once in a
 // dwell.
 func TestLevelsDoNotFlap(t *testing.T) {
