@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bulwark-go/bulwark/failover/async"
+	"github.com/bulwark-go/bulwark/internal/simulate"
 	"github.com/bulwark-go/bulwark/ratelimit"
 )
 
@@ -208,5 +209,5 @@ func TestRetriesComeBackApart(t *testing.T) {
 func quantileOf(d []time.Duration, q float64) time.Duration {
 	d = slices.Clone(d)
 	slices.Sort(d)
-	return quantile(d, q)
+	return simulate.Quantile(d, q)
 }

@@ -54,11 +54,16 @@ func Dimmed(offered func(time.Duration) float64, seed uint64) Overload {
 func Load(s Slice) float64 { return float64(s.Waiting) / queueBound }
 
 // Total is what became of the calls of many slices.
-type Total struct{ classes [4]Class }
+type Total struct {
+	classes [4]Class
+	// Done is the sum of the slices' Done.
+	Done int
+}
 
 // Sum adds slices up.
 func Sum(slices []Slice) (t Total) {
 	for _, s := range slices {
+		t.Done += s.Done
 		for i, c := range s.Classes {
 			t.classes[i].Offered += c.Offered
 			t.classes[i].Good += c.Good
