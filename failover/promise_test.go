@@ -107,6 +107,7 @@ func TestTheSurvivorKeepsToItsLimit(t *testing.T) {
 				})
 				switch {
 				case errors.Is(err, ratelimit.ErrLimited):
+					require.Equal(t, failover.Rejected, failover.Classify(t.Context(), err), "nothing was sent")
 					limited++
 				case err != nil && !errors.Is(err, errNo):
 					unexpected++

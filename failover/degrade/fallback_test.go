@@ -53,7 +53,8 @@ func TestADegradedResultIsNeverFresh(t *testing.T) {
 	require.NoError(t, err)
 	_, ok = r.Fresh()
 	require.False(t, ok, "not even an exercise is")
-	require.EqualValues(t, 2, f.Snapshot().Used)
+	require.EqualValues(t, 1, f.Snapshot().Used)
+	require.EqualValues(t, 1, f.Snapshot().Exercised)
 }
 
 func TestAFallbackHasTimeLeft(t *testing.T) {

@@ -58,6 +58,7 @@ type Store struct {
 	table   string
 	dialect dialect
 	plain   atomic.Bool // claim by compare-and-set
+	marks   marks
 }
 
 var _ async.Store = (*Store)(nil)
