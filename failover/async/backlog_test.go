@@ -147,7 +147,7 @@ func TestTheBacklogUsesTheWholeLimit(t *testing.T) {
 			release <- struct{}{}
 			time.Sleep(100 * time.Millisecond)
 			return nil
-		}, async.Config{Workers: 64}, async.WithLimiter(limiter), async.WithRand(func() float64 { return 0.5 }))
+		}, async.Config{Workers: 32}, async.WithLimiter(limiter), async.WithRand(func() float64 { return 0.5 }))
 		var all []string
 		for i := range requests {
 			all = append(all, fmt.Sprint(i))
