@@ -156,7 +156,7 @@ func TestAnOutageIsAcceptedAndDrainedAsComputed(t *testing.T) {
 			i, _ := strconv.Atoi(s)
 			ages[s] = time.Since(began) - time.Duration(i)*time.Second/time.Duration(perSecond)
 			return nil
-		}, async.Config{Retries: 1000, Backoff: time.Second, MaxBackoff: time.Second},
+		}, async.Config{Retries: 1000, Backoff: time.Second, MaxBackoff: time.Second, Batch: 64},
 			async.WithJudge(v.judge), async.WithLimiter(limiter))
 		stop := running(t, r)
 		began = time.Now()

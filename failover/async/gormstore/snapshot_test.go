@@ -26,7 +26,7 @@ func TestAHeldSnapshotDoesNotSlowClaims(t *testing.T) {
 	release := hold(t, db)
 	defer release()
 	require.NoError(t, db.Exec("SET enable_seqscan = off").Error) // as with a table of some size
-	read := func() (n int64) { // entries of the index, dead ones among them
+	read := func() (n int64) {                                    // entries of the index, dead ones among them
 		require.NoError(t, db.Exec("SELECT pg_stat_force_next_flush()").Error)
 		require.NoError(t, db.Raw("SELECT SUM(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = 'async_requests'").Scan(&n).Error)
 		return n
