@@ -35,8 +35,8 @@ func (s *Store) Claim(ctx context.Context, c async.Claim) ([]async.Row, error) {
 }
 
 // due is which rows a claim may have, at one priority; first the arguments in order.
-func due(c async.Claim, priority async.Priority, from int64) (string, []any) {
-	where := `queue = ? AND state = ? AND priority = ? AND due >= ? AND due <= {now}
+func due(c async.Claim, priority async.Priority) (string, []any) {
+	where := `queue = ? AND state = ? AND priority = ? AND due <= {now}
 		AND NOT EXISTS (SELECT 1 FROM {pauses} p WHERE p.queue = ?)`
 	if c.From == async.Queued {
 		where += " AND not_after > {now}"
@@ -46,7 +46,7 @@ func due(c async.Claim, priority async.Priority, from int64) (string, []any) {
 	} else {
 		where += " ORDER BY due, id"
 	}
-	return where + " LIMIT ?", []any{c.Queue, c.From, priority, from, c.Queue}
+	return where + " LIMIT ?", []any{c.Queue, c.From, priority, c.Queue}
 }
 
 // take is what an UPDATE sets to claim.
@@ -60,7 +60,7 @@ func take(c async.Claim) (string, []any) {
 }
 
 // each goes through the priorities until enough rows are claimed.
-func (s *Store) each(c async.Claim, f func(where string, args []any) ([]record, error)) (all []record, err error) {
+func each(c async.Claim, f func(where string, args []any) ([]record, error)) (all []record, err error) {
 	order := async.Priorities()
 	if c.LowFirst {
 		slices.Reverse(order)
@@ -69,13 +69,11 @@ func (s *Store) each(c async.Claim, f func(where string, args []any) ([]record, 
 		if len(all) >= c.Most {
 			break
 		}
-		from, whole := s.marks.begin(c, p)
-		where, args := due(c, p, from)
+		where, args := due(c, p)
 		got, err := f(where, append(args, c.Most-len(all)))
 		if err != nil {
 			return nil, err
 		}
-		s.marks.end(c, p, whole, got)
 		all = append(all, got...)
 	}
 	return all, nil
@@ -89,7 +87,7 @@ func (s *Store) claimReturning(db *gorm.DB, c async.Claim) ([]record, error) {
 		lock = " FOR UPDATE SKIP LOCKED"
 		in = "= ANY(ARRAY(SELECT id FROM {table} WHERE " // evaluated once, whatever the plan
 	}
-	return s.each(c, func(where string, args []any) (got []record, err error) {
+	return each(c, func(where string, args []any) (got []record, err error) {
 		end := ")"
 		if s.dialect.skipLocked {
 			end = "))"
@@ -113,7 +111,7 @@ func (s *Store) claimReturning(db *gorm.DB, c async.Claim) ([]record, error) {
 func (s *Store) claimLocking(db *gorm.DB, c async.Claim) (got []record, err error) {
 	set, setArgs := take(c)
 	err = s.inTx(db.Statement.Context, "claim", func(tx *gorm.DB) error {
-		got, err = s.each(c, func(where string, args []any) (got []record, err error) {
+		got, err = each(c, func(where string, args []any) (got []record, err error) {
 			err = s.query(tx, &got, "SELECT "+fields+" FROM {table} WHERE "+where+" FOR UPDATE SKIP LOCKED", args...)
 			return got, err
 		})
@@ -148,7 +146,7 @@ func (r *record) claimed(c async.Claim) {
 // token.
 func (s *Store) claimPlain(db *gorm.DB, c async.Claim) ([]record, error) {
 	set, setArgs := take(c)
-	seen, err := s.each(c, func(where string, args []any) (got []record, err error) {
+	seen, err := each(c, func(where string, args []any) (got []record, err error) {
 		err = s.query(db, &got, "SELECT "+fields+" FROM {table} WHERE "+where, args...)
 		return got, err
 	})

@@ -58,7 +58,6 @@ type Store struct {
 	table   string
 	dialect dialect
 	plain   atomic.Bool // claim by compare-and-set
-	marks   marks
 }
 
 var _ async.Store = (*Store)(nil)
