@@ -106,36 +106,37 @@ func TestBackWithinThreeProbeIntervals(t *testing.T) {
 	}
 }
 
-// Ten minutes in which half of the calls fail: calls at once end once, and come back
+// Minutes in which half of the calls fail: calls at once end once, and come back
 // once, after it.
 func TestHalfAnOutageDoesNotFlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		half := time.Duration(testenv.Scale(3, 10)) * time.Minute
 		v := newVendor(t, async.JudgeConfig{})
 		r := newRescued(t, async.NewMemory(), func(context.Context, string) error { return v.send() },
 			async.Config{Retries: 1000, MaxBackoff: time.Minute}, async.WithJudge(v.judge))
 		stop := running(t, r)
 		callers(t, r, 0, 20, 30*time.Second)
 		v.fail(0.5)
-		callers(t, r, 1000, 20, 10*time.Minute)
+		callers(t, r, 1000, 20, half)
 		during := v.opened + v.closed
 		v.fail(0)
-		callers(t, r, 100_000, 20, 3*time.Minute)
+		callers(t, r, 100_000, 20, 2*time.Minute)
 		time.Sleep(time.Hour) // the backlog
 		stop()
-		t.Logf("10 min of 50 %% errors: %d changes between now and later during, %d after", during, v.opened+v.closed-during)
+		t.Logf("%v of 50 %% errors: %d changes between now and later during, %d after", half, during, v.opened+v.closed-during)
 		require.LessOrEqual(t, v.opened+v.closed, 2)
 		require.Equal(t, circuitbreaker.Closed, v.judge.State())
 		require.Zero(t, depth(t, r).Backlog())
 	})
 }
 
-// An outage of ten minutes: every request is accepted, and the backlog is then
+// An outage: every request is accepted, and the backlog is then
 // delivered at the limiter's rate, so that the age of each follows from arithmetic: of
 // T seconds of a requests a second, drained at d a second from r seconds after the end
 // on, the one that came at t is T + r - t(1 - a/d) old.
 func TestAnOutageIsAcceptedAndDrainedAsComputed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const outage = 10 * time.Minute
+		outage := time.Duration(testenv.Scale(3, 10)) * time.Minute
 		perSecond := testenv.Scale(20, 100)
 		drain := int64(2 * perSecond)
 		limiter, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(drain), ratelimit.WithBurst(drain/10))
