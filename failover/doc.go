@@ -42,7 +42,7 @@
 //
 // In which order to wrap: [Observe] outside; a retry around a group repeats what the
 // group has tried already, so leave it out; limits and breakers of one provider
-// inside, as the refusal of a breaker is [Rejected] and does not count against it.
+// inside, as their refusal is [Rejected] and does not count against it.
 //
 // Nothing here starts a goroutine except [Hedge], and the timers of a judge that has
 // taken a provider out.

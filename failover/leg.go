@@ -54,7 +54,7 @@ func (s *settings) outcome(ctx context.Context, err error) Outcome {
 func (l *leg) verdict(ctx context.Context, outcome Outcome, err error) circuitbreaker.Outcome {
 	ended := ctx.Err()
 	switch {
-	case errors.Is(ended, context.Canceled), errors.Is(err, context.Canceled), errors.Is(err, circuitbreaker.ErrOpen),
+	case errors.Is(ended, context.Canceled), errors.Is(err, context.Canceled), refused(err),
 		l.hurried && ended != nil, l.lost:
 		return circuitbreaker.Neutral
 	case outcome == Final, l.set.failures != nil && !l.set.failures(err):

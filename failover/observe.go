@@ -95,7 +95,7 @@ func observed(outcome Outcome, verdict circuitbreaker.Outcome, err error) observ
 	switch {
 	case outcome == Accepted:
 		return observe.OK
-	case errors.Is(err, circuitbreaker.ErrOpen):
+	case refused(err):
 		return observe.Rejected
 	case verdict == circuitbreaker.Neutral:
 		return observe.Canceled

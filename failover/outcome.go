@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/bulwark-go/bulwark/circuitbreaker"
+	"github.com/bulwark-go/bulwark/ratelimit"
 )
 
 // Outcome is what became of a call, as far as can be told. It decides whether the
@@ -50,7 +51,8 @@ type Classifier func(ctx context.Context, err error) Outcome
 //   - an error with a method Outcome() Outcome, such as one made by [Mark], says so
 //     itself, unless it says Accepted;
 //   - an error that came up before anything was sent is Rejected: one of looking up
-//     or dialling an address, a refused connection, the refusal of a circuit breaker;
+//     or dialling an address, a refused connection, the refusal of a circuit breaker
+//     or of a limiter;
 //   - anything else is Unknown.
 func Classify(_ context.Context, err error) Outcome {
 	var says interface{ Outcome() Outcome }
@@ -63,12 +65,18 @@ func Classify(_ context.Context, err error) Outcome {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case errors.Is(err, circuitbreaker.ErrOpen), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns),
+	case refused(err), errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &dns),
 		errors.As(err, &op) && op.Op == "dial":
 		return Rejected
 	default:
 		return Unknown
 	}
+}
+
+// refused tells whether err is a refusal on this side, by a breaker or a limiter of the
+// provider's own: nothing was sent, and it says nothing about the provider's health.
+func refused(err error) bool {
+	return errors.Is(err, circuitbreaker.ErrOpen) || errors.Is(err, ratelimit.ErrLimited)
 }
 
 // Mark returns err with an outcome for [Classify] to find. It returns nil for a nil

@@ -85,9 +85,12 @@ func TestNothingIsDoubledThatMustNotBe(t *testing.T) {
 	simulate := func(do func(context.Context, failover.Caller[*provider], func(context.Context, *provider) (int, error)) (int, error)) (r result) {
 		chance := rand.New(rand.NewPCG(3, 4))
 		g := group(t, 3, failover.Config{}, failover.WithJudge())
-		for range calls {
+		for content := range calls {
 			sent := 0
-			_, err := do(t.Context(), g.Group, func(context.Context, *provider) (int, error) {
+			_, err := do(withContent(t.Context(), content), g.Group, func(ctx context.Context, _ *provider) (int, error) {
+				if contentOf(ctx) != content {
+					t.Fatal("another attempt with another content")
+				}
 				switch x := chance.Float64(); {
 				case x < 0.05: // Unknown, and carried out half of the time
 					r.unknown++
@@ -123,6 +126,14 @@ func TestNothingIsDoubledThatMustNotBe(t *testing.T) {
 	require.LessOrEqual(t, loose.doubled, loose.unknown)
 	require.Less(t, loose.unanswered, strict.unanswered)
 }
+
+type contentKey struct{}
+
+func withContent(ctx context.Context, n int) context.Context {
+	return context.WithValue(ctx, contentKey{}, n)
+}
+
+func contentOf(ctx context.Context) int { return ctx.Value(contentKey{}).(int) }
 
 // Whatever fails, attempts are at most a tenth more than calls, beside the burst.
 func TestAttemptsAreBounded(t *testing.T) {

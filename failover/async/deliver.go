@@ -98,6 +98,9 @@ func (w *worker[Req]) attempt(cfg *Config, h *holding, value Req) {
 		change = w.after(cfg, h, w.r.set.classify(err), err)
 	}
 	w.write(cfg, h, change)
+	if change.To == Delivered {
+		w.on(cfg)
+	}
 	w.r.set.hook("finished")
 	result = observe.Result{Outcome: observe.OutcomeOf(err), Err: err, Values: observe.Values{change.To.String()}}
 	if !made {

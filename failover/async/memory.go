@@ -87,13 +87,7 @@ func (m *Memory) Claim(_ context.Context, c Claim) ([]Row, error) {
 		return nil, nil
 	}
 	now := time.Now()
-	var due []*memoryRow
-	for _, r := range m.rows {
-		if r.Queue == c.Queue && r.State == c.From && !r.never && !r.due.After(now) && (c.From == Unknown || !r.expired(now)) {
-			due = append(due, r)
-		}
-	}
-	slices.SortFunc(due, func(a, b *memoryRow) int {
+	first := func(a, b *memoryRow) int {
 		byPriority, byTime := int(b.Priority-a.Priority), a.due.Compare(b.due)
 		if byTime == 0 {
 			byTime = int(a.ID - b.ID)
@@ -108,7 +102,18 @@ func (m *Memory) Claim(_ context.Context, c Claim) ([]Row, error) {
 			return byPriority
 		}
 		return byTime
-	})
+	}
+	var due []*memoryRow
+	for _, r := range m.rows {
+		if r.Queue == c.Queue && r.State == c.From && !r.never && !r.due.After(now) && (c.From == Unknown || !r.expired(now)) {
+			due = append(due, r)
+		}
+		if len(due) > 4*c.Most { // of a long queue only its head needs to be in order
+			slices.SortFunc(due, first)
+			due = due[:c.Most]
+		}
+	}
+	slices.SortFunc(due, first)
 	var rows []Row
 	for _, r := range due[:min(len(due), c.Most)] {
 		r.Token++

@@ -51,6 +51,7 @@ type worker[Req any] struct {
 	active   int
 	draining bool
 	holdOff  time.Time // no claims before it: the judge refused
+	most     int       // how many rows to hold since then; 0: as many as there is room for
 	rounds   int
 	panicked any
 	calls    sync.WaitGroup
@@ -123,7 +124,7 @@ func (w *worker[Req]) claim(ctx context.Context) {
 		case off > 0:
 			w.wait(ctx, off, false)
 			continue
-		case room < (cfg.Batch+1)/2:
+		case room == 0:
 			w.wait(ctx, cfg.Poll, true)
 			continue
 		}
@@ -138,19 +139,39 @@ func (w *worker[Req]) claim(ctx context.Context) {
 	}
 }
 
-// room is how many rows may be claimed, and for how long none.
+// room is how many rows may be claimed, and for how long none. Less than half a batch
+// is not worth a claim.
 func (w *worker[Req]) room(cfg *Config) (int, time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return cfg.Workers + cfg.Batch - len(w.held), time.Until(w.holdOff)
+	most := cfg.Workers + cfg.Batch
+	if w.most > 0 {
+		most = min(most, w.most)
+	}
+	room := most - len(w.held)
+	if room < (min(cfg.Batch, most)+1)/2 {
+		room = 0
+	}
+	return room, time.Until(w.holdOff)
 }
 
-// off stops claims for d.
+// off stops claims for d. Afterwards they begin with a single row: of a whole batch the
+// judge would take a few for its probes, and the others would lose their turn.
 func (w *worker[Req]) off(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.most = 1
 	if until := time.Now().Add(d); until.After(w.holdOff) {
 		w.holdOff = until
+	}
+}
+
+// on lets claims grow again, after a call that was successful.
+func (w *worker[Req]) on(cfg *Config) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.most *= 2; w.most >= cfg.Workers+cfg.Batch {
+		w.most = 0
 	}
 }
 

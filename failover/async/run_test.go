@@ -2,7 +2,6 @@ package async_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -240,44 +239,6 @@ func TestShutdownDrains(t *testing.T) {
 			require.Zero(t, row.Attempts)
 		}
 	})
-}
-
-// forgetful is a store that loses leases.
-type forgetful struct{ async.Store }
-
-func (forgetful) Renew(_ context.Context, _ time.Duration, rows []async.Held) ([]bool, error) {
-	return make([]bool, len(rows)), nil
-}
-
-func TestLostLeaseEndsTheCallAndCannotWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		memory := async.NewMemory()
-		var cause error
-		r := newRescued(t, forgetful{memory}, func(ctx context.Context, _ string) error {
-			<-ctx.Done()
-			cause = context.Cause(ctx)
-			n, err := memory.Sweep(context.Background(), async.Sweep{Queue: "q", CheckAfter: -1, Tries: 9, Most: 9})
-			if err != nil || n.Unknown != 1 {
-				return errors.New("not swept")
-			}
-			return nil
-		}, async.Config{Lease: 2 * time.Second, SendTimeout: time.Minute, Heartbeat: 900 * time.Millisecond, SweepEvery: time.Hour},
-			async.WithLimiter(slowly(1500*time.Millisecond)))
-		accept(t, r, "a")
-		_ = cause
-		stop := running(t, r)
-		time.Sleep(time.Minute)
-		stop()
-		require.NotEqual(t, async.Delivered, only(t, r).State)
-	})
-}
-
-// slowly is a limiter that takes its time.
-func slowly(d time.Duration) limiterFunc {
-	return func() (ratelimit.Decision, error) {
-		time.Sleep(d)
-		return ratelimit.Decision{Allowed: true}, nil
-	}
 }
 
 func TestHeartbeatKeepsALongCall(t *testing.T) {

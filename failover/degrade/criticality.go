@@ -16,6 +16,8 @@ const (
 	Critical
 	// Vital: without it there is no business: paying, logging in.
 	Vital
+
+	classes = int(Vital-Sheddable) + 1
 )
 
 // String returns the class's name; "invalid" for a value out of range.
@@ -44,6 +46,15 @@ func WithCriticality(ctx context.Context, c Criticality) context.Context {
 func CriticalityOf(ctx context.Context) Criticality {
 	c, _ := ctx.Value(criticalityKey{}).(Criticality)
 	return c
+}
+
+type subjectKey struct{}
+
+// WithSubject returns a context whose calls are on behalf of a user, or a session: a
+// [Dimmer] treats all calls of one alike, so that it does not end half of what somebody
+// is about.
+func WithSubject(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, subjectKey{}, id)
 }
 
 type levelKey struct{}

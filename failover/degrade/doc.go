@@ -18,6 +18,12 @@
 // Each level sheds one more class of [Criticality], which calls carry in their
 // context; one that is not set is [Critical], and nobody downstream can raise it.
 //
+// A [Dimmer] finds what lies between two levels: it sheds just as many calls as the
+// service cannot do, by class, and within a class by [WithSubject], so that nobody's
+// journey ends half way. Its Shed is a signal for Levels.
+//
+//	if err := dimmer.Admit(ctx); err != nil { ... }   // degrade.ErrShed
+//
 // A [Fallback] answers when the real thing fails or its gate is closed. It has a
 // deadline, a number of calls and a cost budget of its own, for a fallback that does
 // as much work as what it stands in for only moves the outage. Its answers are marked:
@@ -26,12 +32,16 @@
 // well again, and gives it back its share of calls step by step; a bad result takes
 // that away.
 //
+// A fallback is worth something only if it works: of the calls that succeed a small
+// share is followed by a run of it that nobody waits for the answer of. A [Registry]
+// refuses fallbacks that lead back to what they stand in for, and reports those that
+// have not answered for a day.
+//
 // [Switches] turn parts of what services do off for all instances that share a [Store],
 // the least important first.
 //
 // Errors: [ErrShed] for calls that are shed, [ErrSpent] when a fallback had to be
 // refused; constructors return errors that name each bad setting.
 //
-// Nothing here starts a goroutine; [Levels.Run] and [Switches.Run] work until their
-// context ends.
+// Nothing here starts a goroutine; the Run methods work until their context ends.
 package degrade

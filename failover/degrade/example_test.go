@@ -30,7 +30,7 @@ func ExampleNewLevels() {
 }
 
 func ExampleNewFallback() {
-	fallback, err := degrade.NewFallback(degrade.FallbackConfig{Name: "recommendations", Timeout: 50 * time.Millisecond},
+	fallback, err := degrade.NewFallback(degrade.FallbackConfig{Name: "recommendations", Cost: degrade.Constant, Timeout: 50 * time.Millisecond},
 		degrade.Always([]string{"bestseller"}))
 	if err != nil {
 		fmt.Println(err)
@@ -57,4 +57,47 @@ func ExampleNewSwitches() {
 	err = switches.Shed(context.Background(), 2, "ann", "database at its limit", time.Hour)
 	fmt.Println(switches.On("recommendations"), switches.On("writes"), switches.On("reads"), err)
 	// Output: false false true <nil>
+}
+
+func ExampleNewDimmer() {
+	inFlight, limit := 60.0, 200.0
+	dimmer, err := degrade.NewDimmer(degrade.DimmerConfig{Name: "api"},
+		degrade.WithSignal("in-flight", func() (float64, bool) { return inFlight / limit, true }))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	prefetch := degrade.WithCriticality(context.Background(), degrade.Sheddable)
+	for range 100 { // calls of one period
+		_, _ = dimmer.Admit(prefetch), dimmer.Admit(context.Background())
+	}
+	dimmer.Measure() // Run does it ten times a second
+	fmt.Println(errors.Is(dimmer.Admit(prefetch), degrade.ErrShed), dimmer.Admit(context.Background()))
+	// Output: true <nil>
+}
+
+func ExampleNewRegistry() {
+	registry, err := degrade.NewRegistry(degrade.RegistryConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	stale, err := degrade.NewFallback(degrade.FallbackConfig{Name: "stale-page", Cost: degrade.Cached,
+		StandsInFor: []string{"database"}, Uses: []string{"cache"}}, degrade.Always("page of yesterday"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fresh, err := degrade.NewFallback(degrade.FallbackConfig{Name: "read-through", Cost: degrade.Remote,
+		StandsInFor: []string{"cache"}, Uses: []string{"database"}}, degrade.Always("page"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(registry.Register(stale))
+	fmt.Println(registry.Register(fresh)) // when the database fails, this would ask it for what it cannot give
+	// Output:
+	// <nil>
+	// degrade: fallback "stale-page": leads back to "database", which it stands in for, by ["cache" "database"]
+	// degrade: fallback "read-through": leads back to "cache", which it stands in for, by ["database" "cache"]
 }

@@ -17,7 +17,7 @@ var errDown = errors.New("down")
 
 func newFallback(t *testing.T, cfg degrade.FallbackConfig, fn func(context.Context, error) (string, error)) *degrade.Fallback[string] {
 	t.Helper()
-	cfg.Name = "test"
+	cfg.Name, cfg.Cost = "test", degrade.Constant
 	f, err := degrade.NewFallback(cfg, fn)
 	require.NoError(t, err)
 	return f
@@ -27,7 +27,7 @@ func down(context.Context) (string, error) { return "", errDown }
 
 func TestEachBadSettingOfAFallbackIsNamed(t *testing.T) {
 	_, err := degrade.NewFallback[int](degrade.FallbackConfig{Timeout: -1, MaxInFlight: -1, CostShare: 2, Burst: -1}, nil)
-	for _, want := range []string{`Name ""`, "Timeout -1ns", "MaxInFlight -1", "CostShare 2", "Burst -1ns", "function nil"} {
+	for _, want := range []string{`Name ""`, "Cost 0", "Timeout -1ns", "MaxInFlight -1", "CostShare 2", "Burst -1ns", "function nil"} {
 		require.ErrorContains(t, err, want)
 	}
 }
@@ -53,7 +53,8 @@ func TestADegradedResultIsNeverFresh(t *testing.T) {
 	require.NoError(t, err)
 	_, ok = r.Fresh()
 	require.False(t, ok, "not even an exercise is")
-	require.EqualValues(t, 2, f.Snapshot().Used)
+	require.EqualValues(t, 1, f.Snapshot().Used)
+	require.EqualValues(t, 1, f.Snapshot().Exercised)
 }
 
 func TestAFallbackHasTimeLeft(t *testing.T) {

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/bulwark-go/bulwark/observe"
 )
 
 // ErrShed is wrapped by the error of a call that is shed for its [Criticality].
@@ -87,38 +84,15 @@ type Change struct {
 	Reason string
 }
 
-// Option configures [NewLevels].
-type Option interface{ apply(*Levels) }
-
-type optionFunc func(*Levels)
-
-func (f optionFunc) apply(l *Levels) { f(l) }
-
-// WithSignal adds a measure of load: f returns the share that is in use of what there
-// is, such as waiting time over its bound, calls in flight over their limit, or
-// processor time over the quota; and false while it does not know. The highest counts.
-// f is called by [Levels.Run] and [Levels.Measure].
-func WithSignal(name string, f func() (load float64, known bool)) Option {
-	return optionFunc(func(l *Levels) { l.signals = append(l.signals, signal{name, f}) })
-}
-
-// OnChange calls f after every change of level, in their order, without any lock held.
-func OnChange(f func(Change)) Option {
-	return optionFunc(func(l *Levels) { l.listeners = append(l.listeners, f) })
-}
-
-type signal struct {
-	name string
-	load func() (float64, bool)
-}
-
 // Levels is how much a service does without. Create it with [NewLevels]. It is safe
 // for concurrent use.
 type Levels struct {
 	name      string
 	signals   []signal
 	listeners []func(Change)
+	now       func() time.Time
 	current   atomic.Int32
+	shed      [classes]atomic.Uint64
 
 	mu         sync.Mutex
 	cfg        Config
@@ -141,7 +115,7 @@ type override struct {
 // NewLevels returns Levels at 0. The error names each setting that is missing or out
 // of range.
 func NewLevels(cfg Config, opts ...Option) (*Levels, error) {
-	l := &Levels{name: cfg.Name, cfg: cfg.withDefaults()}
+	l := &Levels{name: cfg.Name, cfg: cfg.withDefaults(), now: time.Now}
 	for _, o := range opts {
 		o.apply(l)
 	}
@@ -149,10 +123,8 @@ func NewLevels(cfg Config, opts ...Option) (*Levels, error) {
 	if err := l.cfg.check(); err != nil {
 		v = append(v, err)
 	}
-	for i, s := range l.signals {
-		v.require(s.load != nil, "WithSignal", fmt.Sprintf("%q", s.name), "given a function")
-		v.require(s.name != "", "WithSignal", i, "given a name")
-	}
+	v.signals(l.signals)
+	v.require(l.now != nil, "WithClock", nil, "given")
 	for i, f := range l.listeners {
 		v.require(f != nil, "OnChange", i, "given a function")
 	}
@@ -175,6 +147,7 @@ func (l *Levels) Enter(ctx context.Context) (context.Context, error) {
 		return ctx, nil
 	}
 	if c := CriticalityOf(ctx); c < Sheddable+Criticality(level) {
+		l.shed[c-Sheddable].Add(1)
 		return ctx, fmt.Errorf("%w: a %v call at level %d", ErrShed, c, level)
 	}
 	return WithLevel(ctx, level), nil
@@ -231,7 +204,7 @@ func (l *Levels) Update(cfg Config) error {
 // Measure reads the signals now and moves the level if they ask for it. Run does it
 // for you.
 func (l *Levels) Measure() {
-	load, name := l.load()
+	load, name := highest(l.signals)
 	l.change(func(now time.Time) string {
 		return l.judge(now, load, name)
 	})
@@ -242,7 +215,7 @@ func (l *Levels) Measure() {
 func (l *Levels) change(f func(now time.Time) string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
+	now := l.now()
 	reason := f(now)
 	from, to := l.Level(), l.automatic
 	if now.Before(l.manual.until) {
@@ -277,16 +250,6 @@ func (l *Levels) tell(change Change) {
 	for _, listen := range l.listeners {
 		listen(change)
 	}
-}
-
-// load returns the highest load that is known; an empty name if none is.
-func (l *Levels) load() (highest float64, name string) {
-	for _, s := range l.signals {
-		if load, known := s.load(); known && (name == "" || load > highest) {
-			highest, name = load, s.name
-		}
-	}
-	return highest, name
 }
 
 // judge moves the automatic level by one at most.
@@ -360,21 +323,8 @@ func (l *Levels) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Snapshot{Name: l.name, Level: l.Level(), Automatic: l.automatic}
-	if time.Now().Before(l.manual.until) {
+	if l.now().Before(l.manual.until) {
 		s.Owner, s.Until = l.manual.owner, l.manual.until
 	}
 	return s
-}
-
-var levelGauge = observe.Gauge{
-	Component: "degrade", Name: "level",
-	Help:   "How much is done without: 0 nothing.",
-	Labels: []string{"name"},
-}
-
-// Readings implements [observe.Source].
-func (l *Levels) Readings() iter.Seq[observe.Reading] {
-	return func(yield func(observe.Reading) bool) {
-		yield(observe.Reading{Gauge: &levelGauge, Values: observe.Values{l.name}, Value: float64(l.Level())})
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -50,10 +49,11 @@ type SwitchConfig struct {
 // save reads; services at the edge, to save those at the core. Create them with
 // [NewSwitches]. They are safe for concurrent use.
 type Switches struct {
-	store Store
-	names []string // from the least important up
-	cfg   SwitchConfig
-	off   atomic.Pointer[[]Order]
+	store    Store
+	names    []string // from the least important up
+	cfg      SwitchConfig
+	observer observe.Observer
+	off      atomic.Pointer[[]Order]
 
 	mu    sync.Mutex // one question at a time
 	heard time.Time
@@ -62,7 +62,7 @@ type Switches struct {
 // NewSwitches returns switches with the given names, the least important first, that
 // go by the orders in store. All are on until Run or Refresh has asked it. The error
 // names each setting that is missing or out of range.
-func NewSwitches(store Store, names []string, cfg SwitchConfig) (*Switches, error) {
+func NewSwitches(store Store, names []string, cfg SwitchConfig, opts ...SwitchOption) (*Switches, error) {
 	fill(&cfg.Period, 50*time.Millisecond)
 	fill(&cfg.Timeout, time.Second)
 	fill(&cfg.Keep, time.Minute)
@@ -78,7 +78,10 @@ func NewSwitches(store Store, names []string, cfg SwitchConfig) (*Switches, erro
 	if err := errors.Join(v...); err != nil {
 		return nil, err
 	}
-	s := &Switches{store: store, names: slices.Clone(names), cfg: cfg}
+	s := &Switches{store: store, names: slices.Clone(names), cfg: cfg, observer: observe.Nop()}
+	for _, o := range opts {
+		o.applySwitches(s)
+	}
 	s.off.Store(&[]Order{})
 	return s, nil
 }
@@ -124,13 +127,18 @@ func (s *Switches) Refresh(ctx context.Context) error {
 	}
 	if err != nil {
 		if time.Since(s.heard) >= s.cfg.Keep {
-			s.off.Store(&[]Order{})
+			s.set(ctx, []Order{})
 		}
 		return err
 	}
 	s.heard = time.Now()
-	s.off.Store(&orders)
+	s.set(ctx, orders)
 	return nil
+}
+
+func (s *Switches) set(ctx context.Context, orders []Order) {
+	was := s.off.Swap(&orders)
+	s.report(ctx, *was, orders)
 }
 
 // TurnOff orders the named switch off everywhere, for at most a day, after which it is
@@ -189,27 +197,6 @@ func checkOrder(owner string, d time.Duration) error {
 	v.require(owner != "", "owner", `""`, "given")
 	v.require(d > 0 && d <= 24*time.Hour, "time", d, "above 0s and at most a day")
 	return errors.Join(v...)
-}
-
-var switchGauge = observe.Gauge{
-	Component: "degrade", Name: "switch_off",
-	Help:   "Whether a shared switch is off: 0 no, 1 yes.",
-	Labels: []string{"switch"},
-}
-
-// Readings implements [observe.Source].
-func (s *Switches) Readings() iter.Seq[observe.Reading] {
-	return func(yield func(observe.Reading) bool) {
-		for _, name := range s.names {
-			r := observe.Reading{Gauge: &switchGauge, Values: observe.Values{name}}
-			if !s.On(name) {
-				r.Value = 1
-			}
-			if !yield(r) {
-				return
-			}
-		}
-	}
 }
 
 // Memory is a [Store] in memory, for one node. The zero Memory is empty.

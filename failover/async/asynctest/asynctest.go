@@ -40,6 +40,7 @@ func Test(t *testing.T, open func(t *testing.T) async.Store) {
 		{"a lease that ends after submitting is unknown", leaseAfterSubmit},
 		{"a lease that ends is sent again when asked", leaseResend},
 		{"a request that ends its workers is given up", poison},
+		{"a request that ends its workers lets the others go first", poisonWaits},
 		{"renewing keeps a lease, and tells of a lost one", renewal},
 		{"unknown requests are claimed to be checked", checks},
 		{"a row given back costs no attempt", giveBack},
@@ -256,7 +257,7 @@ func notDue(t *testing.T, f fixture) {
 }
 
 func claimsDisjoint(t *testing.T, f fixture) {
-	const rows, workers = 60, 6
+	const rows, workers = 160, 16
 	for i := range rows {
 		f.put(entry(fmt.Sprint(i)))
 	}

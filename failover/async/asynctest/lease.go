@@ -56,6 +56,17 @@ func poison(t *testing.T, f fixture) {
 	require.Equal(t, int64(1), f.swept(s, "a", async.Dead).Dead)
 }
 
+// One that is always due longest would be claimed first each time, and nothing behind
+// it ever.
+func poisonWaits(t *testing.T, f fixture) {
+	f.put(entry("poison"))
+	f.put(entry("b"))
+	f.put(entry("c"))
+	require.Equal(t, "poison", f.claimOne(short).Key)
+	f.swept(sweepOf(), "poison", async.Queued)
+	require.Equal(t, []string{"b", "c", "poison"}, keys(f.claim(claimOf(3, long))))
+}
+
 func renewal(t *testing.T, f fixture) {
 	f.put(entry("a"), entry("b"))
 	rows := f.claim(claimOf(2, short))

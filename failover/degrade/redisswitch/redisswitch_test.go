@@ -3,6 +3,8 @@ package redisswitch_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +47,44 @@ func TestInstancesShareTheirSwitches(t *testing.T) {
 		require.False(t, s.On("writes"))
 		require.True(t, s.On("edge"))
 	}
+}
+
+// One order, and every instance that runs follows by itself, within a tenth of a second
+// on a machine that is not too busy for it.
+func TestAFleetFollowsThroughRedis(t *testing.T) {
+	client := testenv.Redis(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var fleet []*degrade.Switches
+	var running sync.WaitGroup
+	for range 20 {
+		s, err := degrade.NewSwitches(redisswitch.New(client), []string{"edge", "writes"}, degrade.SwitchConfig{})
+		require.NoError(t, err)
+		fleet = append(fleet, s)
+		running.Go(func() { _ = s.Run(ctx) })
+	}
+	var took []time.Duration
+	for i := range 10 {
+		off := i%2 == 0
+		begin := time.Now()
+		if off {
+			require.NoError(t, fleet[0].TurnOff(ctx, "writes", "ann", "save reads", time.Minute))
+		} else {
+			require.NoError(t, fleet[0].TurnOn(ctx, "writes"))
+		}
+		require.Eventually(t, func() bool {
+			for _, s := range fleet {
+				if s.On("writes") == off {
+					return false
+				}
+			}
+			return true
+		}, 30*time.Second, time.Millisecond)
+		took = append(took, time.Since(begin))
+	}
+	cancel()
+	running.Wait()
+	slices.Sort(took)
+	t.Logf("20 instances followed within %v (median), %v (worst of 10)", took[5], took[9])
 }
 
 func TestAnUnreadableOrderIsAnError(t *testing.T) {
