@@ -93,7 +93,7 @@ var pool = []rules.Subject{
 
 // drawTrace draws calls in the order of their time.
 func drawTrace(t *rapid.T, from, to time.Duration) (trace []event) {
-	n := rapid.IntRange(0, 200).Draw(t, "calls")
+	n := rapid.IntRange(60, 200).Draw(t, "calls")
 	at := from
 	for range n {
 		at += time.Duration(rapid.Int64Range(1, int64(2*(to-from))/int64(n+1)).Draw(t, "pause"))
@@ -104,7 +104,7 @@ func drawTrace(t *rapid.T, from, to time.Duration) (trace []event) {
 
 // drawRules draws rules that may stand side by side.
 func drawRules(t *rapid.T, label string) (list []rules.Rule) {
-	for i := range rapid.IntRange(0, 6).Draw(t, label) {
+	for i := range rapid.IntRange(2, 8).Draw(t, label) {
 		r := rules.Rule{Name: fmt.Sprint("rule ", i), Shadow: rapid.IntRange(0, 4).Draw(t, "shadow") == 0}
 		r.Match.User = rapid.SampledFrom([]string{"", "", "7", "42"}).Draw(t, "user")
 		r.Match.Tenant = rapid.SampledFrom([]string{"", "", "acme"}).Draw(t, "tenant")
