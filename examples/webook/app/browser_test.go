@@ -2,11 +2,13 @@ package app_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulwark-go/bulwark/examples/webook/config"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/browsertest"
 	"github.com/bulwark-go/bulwark/logger"
 	"github.com/bulwark-go/bulwark/ratelimit"
@@ -97,4 +99,94 @@ func TestAnOperatorChangesARuleInABrowserAndRollsItBack(t *testing.T) {
 	p.Eval(&wide, "document.documentElement.scrollWidth > innerWidth")
 	require.False(t, wide, "nothing to scroll sideways for on a phone")
 	require.Empty(t, browser.Errors(), "no exception, and nothing that the policy forbids")
+}
+
+// An operator makes the vendors ill with the buttons, sees messages wait, makes them
+// well, and sees the messages arrive.
+func TestAnOperatorMakesVendorsIllAndWatchesMessagesWait(t *testing.T) {
+	browser := browsertest.Start(t)
+	cfg := testConfig(t)
+	cfg.DB = config.DB{} // the demo, with vendors that can be made ill
+	cfg.Console.Token = logger.NewSecret(consoleToken)
+	cfg.SMS.Backoff, cfg.SMS.Out = 100*time.Millisecond, 500*time.Millisecond
+	i := start(t, cfg)
+
+	p := browser.Page(t)
+	p.Size(1200, 900)
+	p.Open(i.URL() + "/console/unlock?next=/console/messages")
+	p.Fill("[name=name]", "kim")
+	p.Fill("[name=token]", consoleToken)
+	p.Click("button.primary")
+	for _, vendor := range []string{"aliyun", "tencent"} {
+		p.Wait(`document.querySelector("#fault-` + vendor + `-down") !== null`)
+		p.Click("#fault-" + vendor + "-down")
+		p.Wait(`document.querySelector("#done")?.innerText.includes("` + vendor + ` is down")`)
+	}
+	phone := somePhone()
+	a := i.askCode(t, phone)
+	require.Zero(t, a.Code, a.raw)
+	require.Contains(t, a.Msg, "accepted for later")
+	p.Wait(`document.querySelector("[data-waiting]").innerText === "1"`)
+	p.Wait(`document.querySelector("table.queue [data-label=state]").innerText.match(/queued|leased|submitted/)`)
+	p.Screenshot("messages-wait")
+
+	p.Click("#fault-tencent-healthy")
+	p.Wait(`document.querySelector("[data-phone='` + phone + `']") !== null`)
+	p.Wait(`document.querySelector("[data-waiting]").innerText === "0"`)
+	p.Wait(`document.querySelector("[data-state=delivered]").innerText === "1"`)
+	p.Screenshot("messages")
+	require.Zero(t, i.loginByCode(t, phone, p.Text("[data-phone='"+phone+"'] strong")).Code)
+	p.Open(i.URL() + "/console")
+	p.Wait(`document.querySelector("[data-provider=tencent]") !== null`)
+	p.Size(390, 844)
+	p.Open(i.URL() + "/console/messages")
+	p.Screenshot("messages-phone")
+	p.Dark(true)
+	p.Screenshot("messages-phone-dark")
+	var wide bool
+	p.Eval(&wide, "document.documentElement.scrollWidth > innerWidth")
+	require.False(t, wide, "nothing to scroll sideways for on a phone")
+	require.Empty(t, browser.Errors(), "no exception, and nothing that the policy forbids")
+}
+
+func TestFaultsAndQueueNeedTheToken(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.DB = config.DB{}
+	cfg.Console.Token = logger.NewSecret(consoleToken)
+	i := start(t, cfg)
+	post := func(path, form, token string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, i.URL()+path, strings.NewReader(form))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Accept", "application/json")
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	for path, form := range map[string]string{
+		"/console/messages/fault": "vendor=aliyun&fault=down", "/console/messages/mode": "provider=aliyun&mode=drained",
+		"/console/messages/queue": "do=pause",
+	} {
+		require.Equal(t, http.StatusForbidden, post(path, form, ""), path)
+		require.Equal(t, http.StatusForbidden, post(path, form, "a-guess-of-the-token"), path)
+	}
+	_, page := get(t, i.URL()+"/console/messages")
+	require.NotContains(t, page, "drained")
+	require.NotContains(t, page, "paused")
+	require.NotContains(t, page, "fault-aliyun-down", "no buttons for who may not press them")
+	for path, form := range map[string]string{
+		"/console/messages/fault": "vendor=nobody&fault=down", "/console/messages/mode": "provider=nobody&mode=drained",
+		"/console/messages/queue": "do=explode",
+	} {
+		require.Equal(t, http.StatusBadRequest, post(path, form, consoleToken), path)
+	}
+	require.Equal(t, http.StatusOK, post("/console/messages/mode", "provider=aliyun&mode=drained", consoleToken))
+	require.Equal(t, http.StatusOK, post("/console/messages/queue", "do=pause", consoleToken))
+	_, page = get(t, i.URL()+"/console/messages")
+	require.Contains(t, page, "drained")
+	require.Contains(t, page, "paused")
 }
