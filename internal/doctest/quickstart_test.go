@@ -21,6 +21,7 @@ import (
 	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/circuitbreaker/detect"
 	"github.com/bulwark-go/bulwark/failover"
+	"github.com/bulwark-go/bulwark/failover/async"
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/ginx/session"
 	"github.com/bulwark-go/bulwark/gormx"
@@ -30,6 +31,9 @@ import (
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/observe/prom"
 	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/smsx"
+	"github.com/bulwark-go/bulwark/smsx/chain"
+	"github.com/bulwark-go/bulwark/smsx/otp"
 )
 
 // The quick starts of the READMEs. What they need around them stands first, so
@@ -59,6 +63,26 @@ func post(h http.Handler, path, body string) {
 	h.ServeHTTP(w, r)
 	fmt.Println(w.Code, w.Body)
 }
+
+// arrived holds the code of the message that came last.
+var arrived = make(chan string, 1)
+
+func whatArrived() string { return <-arrived }
+
+// account is a vendor's, as far as the quick start can tell.
+func account(name string) smsx.Service {
+	return smsx.ServiceFunc(func(_ context.Context, m smsx.Message) (smsx.Receipt, error) {
+		arrived <- m.Args[0].Value
+		return smsx.Same(m, smsx.Result{Outcome: smsx.Accepted, Reason: smsx.ReasonAccepted, Provider: name}), nil
+	})
+}
+
+var (
+	aliyunAccount, tencentAccount = account("aliyun"), account("tencent")
+
+	waiting  = async.NewMemory()
+	codeKeys = otp.Keys{Subject: newSecret(), Codes: []otp.Key{{ID: "1", Secret: newSecret()}}}
+)
 
 var (
 	registry  = prometheus.NewRegistry()
@@ -223,6 +247,34 @@ func Example_failover() {
 		func(ctx context.Context, s sender) (string, error) { return s(ctx, "hello") })
 	fmt.Println(receipt, err)
 	// Output: sent <nil>
+}
+
+func Example_smsx() {
+	// Two vendors; what neither can take now waits in the store, and Run sends it later.
+	messages, err := chain.New(chain.Config{Name: "sms"}, []chain.Provider{
+		{Name: "aliyun", Value: aliyunAccount}, {Name: "tencent", Value: tencentAccount},
+	}, chain.WithFailover(failover.WithOrder()), chain.WithRescue(waiting))
+	if err != nil {
+		panic(err)
+	}
+	sender, err := otp.NewSMS(messages, "SMS_LOGIN", otp.SMSConfig{})
+	if err != nil {
+		panic(err)
+	}
+	codes, err := otp.New(otp.NewMemory(), sender, codeKeys, otp.Config{CountryCode: "86"})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	fmt.Println(codes.Issue(ctx, "login", "139 1234 5678"))
+	err = codes.Issue(ctx, "login", "+8613912345678") // the same phone: one code a minute
+	fmt.Println(errors.Is(err, otp.ErrLimited))
+	ok, err := codes.Verify(ctx, "login", "13912345678", whatArrived())
+	fmt.Println(ok, err)
+	// Output:
+	// <nil>
+	// true
+	// true <nil>
 }
 
 func Example_circuitbreaker() {
