@@ -84,15 +84,14 @@ func (t Total) add(from, to int) (sum Class) {
 // Good is how many calls were answered in time.
 func (t Total) Good() float64 { return float64(t.add(0, 4).Good) }
 
-// CriticalOffered and OptionalOffered are how many calls of the two upper and of the
-// two lower classes there were.
+// CriticalOffered is how many calls of the two upper classes there were.
 func (t Total) CriticalOffered() float64 { return float64(t.add(2, 4).Offered) }
 
-// OptionalOffered: see CriticalOffered.
+// OptionalOffered is how many calls of the two lower classes there were.
 func (t Total) OptionalOffered() float64 { return float64(t.add(0, 2).Offered) }
 
-// Critical and Optional are which shares of these were answered in time.
+// Critical is which share of the upper classes was answered in time.
 func (t Total) Critical() float64 { return float64(t.add(2, 4).Good) / t.CriticalOffered() }
 
-// Optional: see Critical.
+// Optional is which share of the lower classes was answered in time.
 func (t Total) Optional() float64 { return float64(t.add(0, 2).Good) / t.OptionalOffered() }

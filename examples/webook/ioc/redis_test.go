@@ -43,7 +43,7 @@ func TestARedisCommandIsASpanWithoutItsArguments(t *testing.T) {
 	found := false
 	for _, span := range spans.Ended() {
 		for _, a := range span.Attributes() {
-			require.NotContains(t, a.Value.Emit(), "secret")
+			require.NotContains(t, a.Value.String(), "secret")
 		}
 		if span.Parent().SpanID() == parent.SpanContext().SpanID() {
 			found = true
