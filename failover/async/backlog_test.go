@@ -15,6 +15,7 @@ import (
 
 	"github.com/bulwark-go/bulwark/failover/async"
 	"github.com/bulwark-go/bulwark/internal/simulate"
+	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/ratelimit"
 )
 
@@ -133,8 +134,8 @@ func reach(t *testing.T, m *async.Memory, key string, state async.State) {
 // and at least 95 % of it.
 func TestTheBacklogUsesTheWholeLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const perSecond, requests = 200, 6000
-		limiter, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(perSecond), ratelimit.WithBurst(10))
+		requests, perSecond, workers := testenv.Scale(6000, 1_000_000), testenv.Scale(200, 5000), testenv.Scale(32, 800)
+		limiter, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(int64(perSecond)), ratelimit.WithBurst(10))
 		require.NoError(t, err)
 		perSlice := map[time.Duration]int{}
 		began, last, sent := time.Now(), time.Time{}, 0
@@ -147,7 +148,7 @@ func TestTheBacklogUsesTheWholeLimit(t *testing.T) {
 			release <- struct{}{}
 			time.Sleep(100 * time.Millisecond)
 			return nil
-		}, async.Config{Workers: 32}, async.WithLimiter(limiter), async.WithRand(func() float64 { return 0.5 }))
+		}, async.Config{Workers: workers}, async.WithLimiter(limiter), async.WithRand(func() float64 { return 0.5 }))
 		var all []string
 		for i := range requests {
 			all = append(all, fmt.Sprint(i))
@@ -155,15 +156,15 @@ func TestTheBacklogUsesTheWholeLimit(t *testing.T) {
 		accept(t, r, all...)
 		began = time.Now()
 		stop := running(t, r)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second * time.Duration(requests/perSecond))
 		stop()
 		require.Equal(t, requests, sent)
 		for second, n := range perSlice {
 			require.LessOrEqual(t, n, perSecond+10, "second %v", second)
 		}
-		rate := requests / last.Sub(began).Seconds()
-		t.Logf("%d requests at %.1f a second: %.1f %% of the limit", requests, rate, 100*rate/perSecond)
-		require.GreaterOrEqual(t, rate, 0.95*perSecond)
+		rate := float64(requests) / last.Sub(began).Seconds()
+		t.Logf("%d requests at %.1f a second: %.1f %% of the limit", requests, rate, 100*rate/float64(perSecond))
+		require.GreaterOrEqual(t, rate, 0.95*float64(perSecond))
 	})
 }
 
