@@ -69,6 +69,7 @@ func testConfig(t *testing.T) config.Config {
 	cfg.Users.BcryptCost = bcrypt.MinCost
 	cfg.Log.Format = "json"
 	cfg.Limits.PerAddress, cfg.Limits.PerUser = nil, nil // tests come from one address
+	cfg.Limits.Timeout = time.Second                     // a busy machine's Redis is slow, not away
 	if os.Getenv(testenv.EnvRedis) != "" {
 		options := testenv.RedisOptions(t)
 		cfg.Redis.Addr, cfg.Redis.DB = options.Addr, options.DB
@@ -240,4 +241,16 @@ func lifetime(t *testing.T, token string) time.Duration {
 	var claims struct{ Iat, Exp int64 }
 	require.NoError(t, json.Unmarshal(payload, &claims))
 	return time.Duration(claims.Exp-claims.Iat) * time.Second
+}
+
+// ofRequests returns the lines that belong to a request. A slow machine may have
+// others, about what polls in the background.
+func (l *lines) ofRequests(t *testing.T) (found []line) {
+	t.Helper()
+	for _, one := range l.all(t, "") {
+		if one["trace_id"] != nil {
+			found = append(found, one)
+		}
+	}
+	return found
 }
