@@ -98,6 +98,7 @@ func welcome(out io.Writer, webook *app.App, took time.Duration) {
 	fmt.Fprintf(out, "  metrics  %s/metrics\n", webook.MetricsURL())
 	if demo := webook.Demo(); demo.Password != "" {
 		fmt.Fprintf(out, "  login    %s  %s\n", demo.Email, demo.Password)
+		fmt.Fprintf(out, "  phones   %s/console/messages  (codes for logins by phone arrive here)\n", webook.URL())
 	}
 	fmt.Fprint(out, "\nCtrl-C stops it in good order, twice at once.\n\n")
 }
