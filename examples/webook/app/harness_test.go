@@ -69,7 +69,8 @@ func testConfig(t *testing.T) config.Config {
 	cfg.Users.BcryptCost = bcrypt.MinCost
 	cfg.Log.Format = "json"
 	cfg.Limits.PerAddress, cfg.Limits.PerUser = nil, nil // tests come from one address
-	cfg.Limits.Timeout = time.Second                     // a busy machine's Redis is slow, not away
+	// A busy machine's Redis is slow, not away.
+	cfg.Limits.Timeout, cfg.Users.CacheTimeout = time.Second, time.Second
 	if os.Getenv(testenv.EnvRedis) != "" {
 		options := testenv.RedisOptions(t)
 		cfg.Redis.Addr, cfg.Redis.DB = options.Addr, options.DB

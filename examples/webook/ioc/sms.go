@@ -88,7 +88,9 @@ func NewMessages(ctx context.Context, c *Closers, live *config.Live, db *gorm.DB
 
 func chainConfig(cfg config.Config) chain.Config {
 	s := cfg.SMS
-	c := chain.Config{Name: "sms", Failover: failover.Config{AttemptTimeout: s.Timeout}}
+	// A vendor that fails is followed by the other one until its judge has seen enough,
+	// which takes about ten messages: that must not exhaust the retries.
+	c := chain.Config{Name: "sms", Failover: failover.Config{AttemptTimeout: s.Timeout, RetryBurst: 100}}
 	c.Failover.Health.OpenFor = s.Out
 	c.Rescue.Retries, c.Rescue.Backoff, c.Rescue.MinLeft, c.Rescue.Workers = s.Retries, s.Backoff, s.MinLeft, s.Workers
 	c.Rescue.MaxBackoff = 10 * s.Backoff
