@@ -119,7 +119,8 @@ func (s *Store) there(ctx context.Context) bool {
 
 func (s *Store) pauses() string { return s.table + "_pauses" }
 
-// Schema returns the statements that make the tables, for the database's dialect.
+// Schema returns the statements that make the tables, for the database's dialect. Keep
+// the indexes and their names: on MySQL claims name theirs.
 func (s *Store) Schema() []string {
 	statements := make([]string, len(s.dialect.schema))
 	for i, text := range s.dialect.schema {
