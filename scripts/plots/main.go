@@ -21,6 +21,7 @@ var plots = map[string]func() string{
 	"degrade-step.svg":       degradeStep,
 	"degrade-levels.svg":     degradeLevels,
 	"degrade-goodput.svg":    degradeGoodput,
+	"pumping-guard.svg":      pumpingGuard,
 }
 
 func main() {

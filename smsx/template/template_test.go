@@ -100,6 +100,47 @@ func TestOnlyWhatMayHaveBeenSentIsPaid(t *testing.T) {
 	}
 }
 
+// TestAnIDPaysForOneMessageOnly retries, under its ID, a message that nobody knows to
+// be sent. The ID's charge stands and is open for a retry, of this message alone.
+func TestAnIDPaysForOneMessageOnly(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, *smsx.Message){
+		"another number": func(t *testing.T, m *smsx.Message) { m.Numbers = []smsx.Number{number(t, "+8613800138009")} },
+		"a further number": func(t *testing.T, m *smsx.Message) {
+			m.Numbers = append(m.Numbers, number(t, "+8613800138009"))
+		},
+		"another content": func(_ *testing.T, m *smsx.Message) { m.Args = []smsx.Arg{{Name: m.Args[0].Name, Value: "000000"}} },
+		"a longer content": func(_ *testing.T, m *smsx.Message) {
+			m.Args = []smsx.Arg{{Name: m.Args[0].Name, Value: fmt.Sprintf("%0200d", 0)}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newArena(t)
+			a.grant.MaxNumbers = 2
+			a.token = a.approve(a.grant)
+			a.vendor.Answer(func(m smsx.Message) (smsx.Receipt, error) {
+				r := smsx.Same(m, smsx.Result{Provider: "vendor", Outcome: smsx.Unknown})
+				return r, r.Err(nil)
+			})
+			require.Error(t, a.send(a.token, a.message("one")))
+			spent := a.spent()
+			require.Positive(t, spent, "what may have been sent is paid")
+			a.vendor.Answer(nil)
+			sent := len(a.vendor.Sent())
+
+			other := a.message("one")
+			change(t, &other)
+			err := a.send(a.token, other)
+			require.ErrorIs(t, err, template.ErrRepeated)
+			require.ErrorIs(t, err, smsx.ErrRejected)
+			require.Len(t, a.vendor.Sent(), sent, "nothing was sent for the price of the first")
+			require.Equal(t, spent, a.spent())
+
+			require.NoError(t, a.send(a.token, a.message("one")), "the message itself may be retried")
+			require.Equal(t, spent, a.spent())
+		})
+	}
+}
+
 func TestSegmentsArePaidForEachReceiver(t *testing.T) {
 	a := newArena(t)
 	a.grant.Template = "SMS_2"

@@ -13,6 +13,7 @@ import (
 // Claim implements [async.Store].
 func (s *Store) Claim(ctx context.Context, c async.Claim) ([]async.Row, error) {
 	var claimed []record
+	from := s.marks.begin(c)
 	how := s.claimPlain
 	switch {
 	case s.plain.Load():
@@ -22,7 +23,7 @@ func (s *Store) Claim(ctx context.Context, c async.Claim) ([]async.Row, error) {
 		how = s.claimLocking
 	}
 	err := s.retry(ctx, "claim", func(db *gorm.DB) (err error) {
-		claimed, err = how(db, c)
+		claimed, err = how(db, c, from)
 		return err
 	})
 	if err != nil && strings.Contains(err.Error(), "SKIP LOCKED") && s.plain.CompareAndSwap(false, true) {
@@ -31,12 +32,13 @@ func (s *Store) Claim(ctx context.Context, c async.Claim) ([]async.Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.marks.end(c, from, claimed)
 	return rows(claimed)
 }
 
 // due is which rows a claim may have, at one priority; first the arguments in order.
-func due(c async.Claim, priority async.Priority) (string, []any) {
-	where := `queue = ? AND state = ? AND priority = ? AND due <= {now}
+func due(c async.Claim, priority async.Priority, from int64) (string, []any) {
+	where := `queue = ? AND state = ? AND priority = ? AND due >= ? AND due <= {now}
 		AND NOT EXISTS (SELECT 1 FROM {pauses} p WHERE p.queue = ?)`
 	if c.From == async.Queued {
 		where += " AND not_after > {now}"
@@ -46,7 +48,7 @@ func due(c async.Claim, priority async.Priority) (string, []any) {
 	} else {
 		where += " ORDER BY due, id"
 	}
-	return where + " LIMIT ?", []any{c.Queue, c.From, priority, c.Queue}
+	return where + " LIMIT ?", []any{c.Queue, c.From, priority, from, c.Queue}
 }
 
 // take is what an UPDATE sets to claim.
@@ -60,7 +62,7 @@ func take(c async.Claim) (string, []any) {
 }
 
 // each goes through the priorities until enough rows are claimed.
-func each(c async.Claim, f func(where string, args []any) ([]record, error)) (all []record, err error) {
+func each(c async.Claim, from map[async.Priority]int64, f func(where string, args []any) ([]record, error)) (all []record, err error) {
 	order := async.Priorities()
 	if c.LowFirst {
 		slices.Reverse(order)
@@ -69,7 +71,7 @@ func each(c async.Claim, f func(where string, args []any) ([]record, error)) (al
 		if len(all) >= c.Most {
 			break
 		}
-		where, args := due(c, p)
+		where, args := due(c, p, from[p])
 		got, err := f(where, append(args, c.Most-len(all)))
 		if err != nil {
 			return nil, err
@@ -80,14 +82,14 @@ func each(c async.Claim, f func(where string, args []any) ([]record, error)) (al
 }
 
 // claimReturning claims with one statement per priority.
-func (s *Store) claimReturning(db *gorm.DB, c async.Claim) ([]record, error) {
+func (s *Store) claimReturning(db *gorm.DB, c async.Claim, from map[async.Priority]int64) ([]record, error) {
 	set, setArgs := take(c)
 	lock, in := "", "IN (SELECT id FROM {table} WHERE "
 	if s.dialect.skipLocked {
 		lock = " FOR UPDATE SKIP LOCKED"
 		in = "= ANY(ARRAY(SELECT id FROM {table} WHERE " // evaluated once, whatever the plan
 	}
-	return each(c, func(where string, args []any) (got []record, err error) {
+	return each(c, from, func(where string, args []any) (got []record, err error) {
 		end := ")"
 		if s.dialect.skipLocked {
 			end = "))"
@@ -108,11 +110,11 @@ func (s *Store) claimReturning(db *gorm.DB, c async.Claim) ([]record, error) {
 }
 
 // claimLocking claims with locks, and skips what others have locked.
-func (s *Store) claimLocking(db *gorm.DB, c async.Claim) (got []record, err error) {
+func (s *Store) claimLocking(db *gorm.DB, c async.Claim, from map[async.Priority]int64) (got []record, err error) {
 	set, setArgs := take(c)
 	err = s.inTx(db.Statement.Context, "claim", func(tx *gorm.DB) error {
-		got, err = each(c, func(where string, args []any) (got []record, err error) {
-			err = s.query(tx, &got, "SELECT "+fields+" FROM {table} WHERE "+where+" FOR UPDATE SKIP LOCKED", args...)
+		got, err = each(c, from, func(where string, args []any) (got []record, err error) {
+			err = s.query(tx, &got, "SELECT "+fields+" FROM {table}"+s.dialect.byDue+" WHERE "+where+" FOR UPDATE SKIP LOCKED", args...)
 			return got, err
 		})
 		if err != nil || len(got) == 0 {
@@ -144,10 +146,10 @@ func (r *record) claimed(c async.Claim) {
 
 // claimPlain claims row by row: what another has claimed in between has another
 // token.
-func (s *Store) claimPlain(db *gorm.DB, c async.Claim) ([]record, error) {
+func (s *Store) claimPlain(db *gorm.DB, c async.Claim, from map[async.Priority]int64) ([]record, error) {
 	set, setArgs := take(c)
-	seen, err := each(c, func(where string, args []any) (got []record, err error) {
-		err = s.query(db, &got, "SELECT "+fields+" FROM {table} WHERE "+where, args...)
+	seen, err := each(c, from, func(where string, args []any) (got []record, err error) {
+		err = s.query(db, &got, "SELECT "+fields+" FROM {table}"+s.dialect.byDue+" WHERE "+where, args...)
 		return got, err
 	})
 	var got []record

@@ -11,7 +11,9 @@ type dialect struct {
 	// skipLocked makes claims with locks, returning with one UPDATE.
 	skipLocked, returning bool
 	readCommitted         bool
-	schema                []string
+	// byDue names the one index for claims, where the database has to be told.
+	byDue  string
+	schema []string
 }
 
 // dialects by the name that GORM has for them. Keys are bytes on MySQL, as its
@@ -20,6 +22,7 @@ var dialects = map[string]dialect{
 	"mysql": {
 		now:        "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
 		skipLocked: true, readCommitted: true,
+		byDue: " FORCE INDEX ({table}_due)",
 		schema: []string{`
 CREATE TABLE IF NOT EXISTS {table} (
 	id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
@@ -86,9 +89,13 @@ const columns = `
 	last_error TEXT NOT NULL
 )`
 
+// ending are the rows with an end. Claims do not ask for it, so that they have one index
+// that they can use, that of due times, in which a mark spares what was claimed.
+const ending = "ends < 4611686018427387904"
+
 var indexes = []string{
 	"CREATE UNIQUE INDEX IF NOT EXISTS {table}_key ON {table} (queue, req_key)",
 	"CREATE INDEX IF NOT EXISTS {table}_due ON {table} (queue, state, priority, due, id)",
-	"CREATE INDEX IF NOT EXISTS {table}_ends ON {table} (queue, state, ends)",
+	"CREATE INDEX IF NOT EXISTS {table}_ends ON {table} (queue, state, ends) WHERE " + ending,
 	"CREATE TABLE IF NOT EXISTS {table}_pauses (queue TEXT NOT NULL PRIMARY KEY)",
 }

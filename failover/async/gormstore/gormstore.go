@@ -7,6 +7,15 @@
 // neither grows with what is finished. All times are microseconds of the database's
 // clock.
 //
+// A transaction that stays open, as a backup or a forgotten one does, keeps the index
+// entries of all that is claimed meanwhile. So a claim begins where the last one of this
+// Store and queue ended, and once a second at the beginning, for rows that were
+// committed late. On PostgreSQL it then reads no more than it claims, and what was
+// stored by the same statement. Not so: claims of the newest first, sweeps and
+// statistics; a claim at the beginning; and on MySQL and MariaDB the claims of a
+// priority without due rows, as InnoDB steps over all dead entries that follow in the
+// index. Watch the age of the oldest transaction.
+//
 // Claims take FOR UPDATE SKIP LOCKED on MySQL 8, MariaDB 10.6, PostgreSQL 9.5 and
 // later, one UPDATE with RETURNING on SQLite 3.35 and later, and compare-and-set,
 // row by row, where the database refuses the former or [WithCompareAndSet] asks for
@@ -58,6 +67,7 @@ type Store struct {
 	table   string
 	dialect dialect
 	plain   atomic.Bool // claim by compare-and-set
+	marks   marks
 }
 
 var _ async.Store = (*Store)(nil)
@@ -109,7 +119,8 @@ func (s *Store) there(ctx context.Context) bool {
 
 func (s *Store) pauses() string { return s.table + "_pauses" }
 
-// Schema returns the statements that make the tables, for the database's dialect.
+// Schema returns the statements that make the tables, for the database's dialect. Keep
+// the indexes and their names: on MySQL claims name theirs.
 func (s *Store) Schema() []string {
 	statements := make([]string, len(s.dialect.schema))
 	for i, text := range s.dialect.schema {

@@ -115,12 +115,13 @@ type record struct {
 	Payload, Carried     []byte
 	Reason, LastError    string
 	Attempts, Checks     int
+	Due                  int64
 	Age, DueIn, ValidFor int64
 	Owner                string
 }
 
 // fields are those of a record.
-const fields = `id, token, queue, req_key, priority, state, payload, carried, reason, last_error, attempts, checks, owner,
+const fields = `id, token, queue, req_key, priority, state, due, payload, carried, reason, last_error, attempts, checks, owner,
 	{now} - stored_at AS age, due - {now} AS due_in, CASE WHEN not_after = 4611686018427387904 THEN 0 ELSE not_after - {now} END AS valid_for`
 
 func (r record) row() (async.Row, error) {

@@ -236,7 +236,7 @@ func (s *Store) some(ctx context.Context, what, statement, where string, most in
 
 func (s *Store) expire(ctx context.Context, w async.Sweep, swept *async.Swept) (err error) {
 	swept.Expired, err = s.some(ctx, "expire", fmt.Sprintf("UPDATE {table} SET state = %d, ends = {now}", async.Expired),
-		"queue = ? AND state = ? AND ends <= {now}", w.Most, w.Queue, async.Queued)
+		"queue = ? AND state = ? AND ends <= {now} AND "+ending, w.Most, w.Queue, async.Queued)
 	return err
 }
 
@@ -245,7 +245,7 @@ func (s *Store) forget(ctx context.Context, w async.Sweep, swept *async.Swept) (
 		return nil
 	}
 	swept.Deleted, err = s.some(ctx, "forget", "DELETE FROM {table}",
-		"queue = ? AND state IN ? AND ends < {now} - ?", w.Most,
+		"queue = ? AND state IN ? AND ends < {now} - ? AND "+ending, w.Most,
 		w.Queue, []async.State{async.Delivered, async.Expired}, w.Retain.Microseconds())
 	return err
 }
