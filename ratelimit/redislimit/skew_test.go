@@ -260,7 +260,7 @@ func lived(t *testing.T, make asking, skews []time.Duration, questions int) (rep
 // the microsecond, when their clocks agree with the server's and when they are a day
 // before it and behind it.
 func TestCallersWhoseClocksDisagreeChangeNothing(t *testing.T) {
-	questions := testenv.Scale(120, 20_000)
+	questions := testenv.Scale(120, 5_000)
 	for name, make := range skewed() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
