@@ -153,26 +153,24 @@ type caller struct {
 }
 
 // startCaller runs a caller whose clock is off by skew until the test ends it.
-func startCaller(t *testing.T, running *sync.WaitGroup, options *redis.Options, skew time.Duration, make asking, clock string) *caller {
-	c := &caller{asked: newChan[question](), answered: newChan[reply](), passes: newChan[time.Duration]()}
+func startCaller(t *testing.T, running *sync.WaitGroup, options *redis.Options, skew time.Duration, create asking, clock string) *caller {
+	c := &caller{asked: make(chan question), answered: make(chan reply), passes: make(chan time.Duration)}
 	running.Go(func() {
 		t.Run(skew.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { c.live(t, options, skew, make, clock) })
+			synctest.Test(t, func(t *testing.T) { c.live(t, options, skew, create, clock) })
 		})
 	})
 	return c
 }
 
-func newChan[T any]() chan T { return make(chan T) }
-
 // live answers until there are no more questions. Its channels are not the bubble's,
 // so no time passes in there while it waits for them.
-func (c *caller) live(t *testing.T, options *redis.Options, skew time.Duration, make asking, clock string) {
+func (c *caller) live(t *testing.T, options *redis.Options, skew time.Duration, create asking, clock string) {
 	defer close(c.answered)
 	rdb := redis.NewClient(options)
 	t.Cleanup(func() { _ = rdb.Close() })
 	time.Sleep(day + skew)
-	ask := make(t, rdb, clock)
+	ask := create(t, rdb, clock)
 	for {
 		select {
 		case d := <-c.passes:
@@ -212,18 +210,18 @@ func (c *caller) pass(d time.Duration) {
 // lived lets callers with these clocks live through the same events, and returns
 // what they were answered. The server's clock, and how fast all of them go, is the
 // same in every history.
-func lived(t *testing.T, make asking, skews []time.Duration, questions int) (replies []reply) {
+func lived(t *testing.T, options *redis.Options, create asking, skews []time.Duration, questions int) (replies []reply) {
 	t.Helper()
-	options := testenv.RedisOptions(t)
 	rdb := redis.NewClient(options)
 	t.Cleanup(func() { _ = rdb.Close() })
+	require.NoError(t, rdb.FlushDB(t.Context()).Err())
 	server := newClock(t, rdb, 1)
 	server.set(bubblesBegin.Add(day).UnixMicro())
 	var running sync.WaitGroup
 	defer running.Wait()
 	var callers []*caller
 	for _, skew := range skews {
-		c := startCaller(t, &running, options, skew, make, server.name)
+		c := startCaller(t, &running, options, skew, create, server.name)
 		defer close(c.asked)
 		callers = append(callers, c)
 	}
@@ -261,10 +259,10 @@ func lived(t *testing.T, make asking, skews []time.Duration, questions int) (rep
 // before it and behind it.
 func TestCallersWhoseClocksDisagreeChangeNothing(t *testing.T) {
 	questions := testenv.Scale(120, 5_000)
-	for name, make := range skewed() {
+	for name, create := range skewed() {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			want := lived(t, make, []time.Duration{0, 0, 0}, questions)
+			options := testenv.RedisOptions(t)
+			want := lived(t, options, create, []time.Duration{0, 0, 0}, questions)
 			admitted, failed := 0, 0
 			for _, r := range want {
 				if r.Allowed {
@@ -278,7 +276,7 @@ func TestCallersWhoseClocksDisagreeChangeNothing(t *testing.T) {
 			require.Greater(t, admitted, questions/10, "the limit is never free")
 			require.Less(t, admitted, questions*9/10, "the limit is never reached")
 			for _, skews := range [][]time.Duration{{-day, 0, day}, {day, -day, -day}} {
-				require.Equal(t, want, lived(t, make, skews, questions), "%v", skews)
+				require.Equal(t, want, lived(t, options, create, skews, questions), "%v", skews)
 			}
 		})
 	}
