@@ -24,6 +24,7 @@ func TestRepositoryKeepsItsRules(t *testing.T) {
 		"package names":        archtest.PackageNames,
 		"doc comments":         archtest.DocComments,
 		"constructor examples": archtest.ConstructorExamples,
+		"constructor results":  archtest.ConstructorResults,
 		"file lengths":         archtest.Lengths,
 		"no init functions":    archtest.Inits,
 		"no sleeping tests":    archtest.Sleeps,

@@ -159,3 +159,65 @@ func shown(p *Package) map[string]bool {
 	}
 	return names
 }
+
+// ConstructorResults tells which constructor New<Type> does not return its Type: one
+// that returns another leaves no way to build what it is named after.
+func ConstructorResults(t *Tree) []Violation {
+	var bad []Violation
+	for _, p := range t.filter(func(string) bool { return true }) {
+		types := declaredTypes(p)
+		for _, f := range p.Files {
+			for _, decl := range f.Syntax.Decls {
+				name, ok := constructor(decl)
+				if !ok || !types[name.Name[len("New"):]] {
+					continue
+				}
+				if want := name.Name[len("New"):]; want != firstResult(decl.(*ast.FuncDecl)) {
+					bad = append(bad, t.at(name, "%s does not return a %s", name.Name, want))
+				}
+			}
+		}
+	}
+	return bad
+}
+
+// declaredTypes returns the names of a package's types.
+func declaredTypes(p *Package) map[string]bool {
+	names := make(map[string]bool)
+	for _, f := range p.Files {
+		for _, decl := range f.Syntax.Decls {
+			d, ok := decl.(*ast.GenDecl)
+			if !ok {
+				continue
+			}
+			for _, spec := range d.Specs {
+				if s, ok := spec.(*ast.TypeSpec); ok {
+					names[s.Name.Name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// firstResult names the type of a function's first result, be it a pointer or one
+// with parameters. It is empty for a type of another package.
+func firstResult(f *ast.FuncDecl) string {
+	if f.Type.Results == nil {
+		return ""
+	}
+	expr := f.Type.Results.List[0].Type
+	if star, ok := expr.(*ast.StarExpr); ok {
+		expr = star.X
+	}
+	switch e := expr.(type) {
+	case *ast.IndexExpr:
+		expr = e.X
+	case *ast.IndexListExpr:
+		expr = e.X
+	}
+	if name, ok := expr.(*ast.Ident); ok {
+		return name.Name
+	}
+	return ""
+}

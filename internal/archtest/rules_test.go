@@ -138,6 +138,30 @@ func ExampleNewSilent() {
 	}))
 }
 
+func TestConstructorResultRule(t *testing.T) {
+	require.Equal(t, []string{
+		"lock/lock.go:10: NewSecond does not return a Second",
+		"lock/lock.go:11: NewThird does not return a Third",
+	}, check(t, archtest.ConstructorResults, map[string]string{"lock/lock.go": `package lock
+
+type First struct{}
+type Second[T any] struct{}
+type Third interface{}
+
+func New() Third { return nil }
+func NewFirst() (*First, error) { return nil, nil }
+func NewSome() *First { return nil }
+func NewSecond() *First { return nil }
+func NewThird() other.Third { return nil }
+func (First) NewThird() {}
+`, "lock/more/more.go": `package more
+
+type Second[T any] struct{}
+
+func NewSecond[T any]() *Second[T] { return nil }
+`}))
+}
+
 func TestLengthRule(t *testing.T) {
 	require.Len(t, check(t, archtest.Lengths, map[string]string{
 		"a/long.go":      "package a\n" + strings.Repeat("\n", 400),

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bulwark-go/bulwark/internal/faultproxy"
 	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/observe/observetest"
@@ -221,7 +222,7 @@ func TestAScriptThatRedisDoesNotKnowIsNoFailure(t *testing.T) {
 
 func TestACallerWhoLeftIsNoFailure(t *testing.T) {
 	proxy := testenv.Proxy(t, testenv.EmbeddedRedis(t).Addr())
-	rdb := redis.NewClient(&redis.Options{Addr: proxy.Addr(), MaxRetries: -1, ContextTimeoutEnabled: true})
+	rdb := redis.NewClient(&redis.Options{Addr: proxy.Addr(), MaxRetries: -1, ReadTimeout: time.Minute})
 	t.Cleanup(func() { require.NoError(t, rdb.Close()) })
 	require.NoError(t, rdb.Ping(t.Context()).Err())
 	rec := observetest.NewRecorder(t)
@@ -238,6 +239,20 @@ func TestACallerWhoLeftIsNoFailure(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, observe.Canceled, rec.Only("redis", "pipeline").Outcome)
 	require.Equal(t, [][3]string{{"get", "none", "canceled"}}, within(rec))
+	rec.Reset()
+
+	// Somebody who leaves while he waits for the answer, of a connection that breaks
+	// before it comes: the error tells of the connection only.
+	proxy.Set(faultproxy.Fault{Down: faultproxy.Link{Hold: true}})
+	arrived := proxy.Stats().DownArrived
+	leaving, leave := context.WithCancel(t.Context())
+	got := make(chan error, 1)
+	go func() { got <- rdb.Get(leaving, "k").Err() }()
+	require.Eventually(t, func() bool { return proxy.Stats().DownArrived > arrived }, 30*time.Second, time.Millisecond)
+	leave()
+	proxy.Cut()
+	require.NotErrorIs(t, <-got, context.Canceled)
+	require.Equal(t, observe.Canceled, rec.Only("redis", "command").Outcome)
 }
 
 func TestAnOutageIsAFailureOfCommandAndDial(t *testing.T) {

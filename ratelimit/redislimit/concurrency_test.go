@@ -320,9 +320,10 @@ func TestAFailureMayEndTheLimiter(t *testing.T) {
 	var c *redislimit.Concurrency
 	closed := make(chan error, 1)
 	var once sync.Once
-	c = instance(t, rdb, 1, redislimit.WithTTL(100*time.Millisecond), redislimit.WithOnFailure(func(context.Context, error) {
-		once.Do(func() { closed <- c.Close() })
+	c, err := redislimit.NewConcurrency(rdb, 1, redislimit.WithTTL(100*time.Millisecond), redislimit.WithOnFailure(func(context.Context, error) {
+		once.Do(func() { closed <- c.Close() }) // the only one: another would hang with it
 	}))
+	require.NoError(t, err)
 	ticket := acquire(t, c)
 	require.True(t, ticket.Allowed)
 	fail := &failing{name: "evalsha"}

@@ -73,3 +73,6 @@ func (b *LeakyBucket) Join(ctx context.Context, key, turn string, cost int64, pa
 func (b *LeakyBucket) Leave(ctx context.Context, key, turn string) {
 	b.giveBack(ctx, b.keys.key(key), turn)
 }
+
+// GivingBack is how many slots are being given back beside the callers.
+func (c *Concurrency) GivingBack() int { return len(c.again) }

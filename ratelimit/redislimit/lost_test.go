@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -127,21 +128,25 @@ func TestGivingBackIsTriedUntilRedisIsBack(t *testing.T) {
 	require.Equal(t, int64(3), failures.Load(), "the ticket's end, and twice beside it")
 }
 
+// TestCloseEndsTheGivingBack is in a bubble, so that Close can not be right by being
+// waited for: no time passes between it and the look at what it left.
 func TestCloseEndsTheGivingBack(t *testing.T) {
-	rdb := testenv.Redis(t)
-	c := instance(t, rdb, 1, redislimit.WithTTL(time.Hour))
-	hook := &failing{name: "zrem"}
-	rdb.AddHook(hook)
-	held := acquire(t, c)
-	t.Cleanup(func() { hook.left.Store(0) }) // lets a Close that waits end
-	hook.left.Store(1 << 40)                 // for good
-	held.Release()
-	closed := make(chan error, 1)
-	go func() { closed <- c.Close() }()
-	select {
-	case err := <-closed:
-		require.NoError(t, err)
-	case <-time.After(30 * time.Second):
-		require.FailNow(t, "Close waits for a Redis that does not come back")
-	}
+	options := testenv.RedisOptions(t)
+	synctest.Test(t, func(t *testing.T) {
+		rdb := redis.NewClient(options)
+		t.Cleanup(func() { _ = rdb.Close() })
+		c := instance(t, rdb, 1, redislimit.WithTTL(time.Hour))
+		hook := &failing{name: "zrem"}
+		rdb.AddHook(hook)
+		held := acquire(t, c)
+		hook.left.Store(1 << 40) // for good
+		held.Release()
+		synctest.Wait()
+		require.Equal(t, 1, c.GivingBack())
+		began := time.Now()
+		require.NoError(t, c.Close())
+		require.Zero(t, time.Since(began), "Close waits for a Redis that does not come back")
+		synctest.Wait()
+		require.Zero(t, c.GivingBack(), "it goes on trying")
+	})
 }

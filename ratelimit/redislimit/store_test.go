@@ -112,6 +112,29 @@ func TestNothingOfTheCallersClockReachesRedis(t *testing.T) {
 	}
 }
 
+// Nothing is kept per request: a key is one short text, whatever was asked of it. The
+// log, which is for small counts, keeps what it admitted and nothing else.
+func TestABusyKeyTakesNoMoreRoomThanAnIdleOne(t *testing.T) {
+	for name, algorithm := range algorithms {
+		t.Run(name, func(t *testing.T) {
+			rdb := testenv.Redis(t)
+			l, err := algorithm.make(rdb, ratelimit.PerHour(50), bursting(name, 50)...)
+			require.NoError(t, err)
+			for range 300 {
+				take(t, l, "k", 1)
+			}
+			at := key(algorithm.prefix, "k")
+			require.Equal(t, []string{at}, rdb.Keys(t.Context(), "*").Val())
+			if name == "sliding log" {
+				require.Equal(t, int64(50), rdb.ZCard(t.Context(), at).Val())
+				return
+			}
+			require.Equal(t, "string", rdb.Type(t.Context(), at).Val())
+			require.Less(t, rdb.StrLen(t.Context(), at).Val(), int64(100))
+		})
+	}
+}
+
 // flushing empties the script cache over and over until the test ends.
 func flushing(t *testing.T, options *redis.Options) (flushes *atomic.Int64, stop func()) {
 	t.Helper()
