@@ -124,11 +124,14 @@ func TestAConfigurationIsTakenOverWhileRunningAndABadOneIsNot(t *testing.T) {
 	}
 	require.Zero(t, sql())
 	require.Eventually(t, func() bool { // again, for the watch begins some time after the start
-		write("log:\n  level: debug\nmetrics:\n  addr: ':9'\n# " + time.Now().String())
-		return len(i.log.all(t, "configuration taken over")) > 0
-	}, 15*time.Second, 500*time.Millisecond, "a change is seen")
+		write("log:\n  level: debug\ntrace:\n  ratio: 0.5\n# " + time.Now().String())
+		last := line{}
+		for _, last = range i.log.all(t, "configuration taken over") {
+		}
+		waits, _ := last["waits_for_restart"].(string)
+		return strings.Contains(waits, "trace.ratio")
+	}, 15*time.Second, 500*time.Millisecond, "a change is seen, and what of it has to wait")
 	require.NotZero(t, sql())
-	require.Contains(t, i.log.all(t, "configuration taken over")[0]["waits_for_restart"], "metrics.addr")
 
 	write("log:\n  level: loud\nfoo: 1\n")
 	refused := func() []line { return i.log.all(t, "configuration refused, the old one stays") }
