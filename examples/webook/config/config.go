@@ -168,8 +168,9 @@ type SMS struct {
 	// http.timeout.
 	Timeout time.Duration `mapstructure:"timeout"`
 	// Rate is how many messages a second each vendor gets from all instances
-	// together; 100 by default, below what accounts are usually granted. What is
-	// beyond goes to the other vendor, and then waits.
+	// together, and how many at once after a pause; 100 by default, below what
+	// accounts are usually granted. What is beyond goes to the other vendor, and then
+	// waits.
 	Rate int64 `mapstructure:"rate"`
 	// Out is how long a vendor that is judged ill is left alone before it is tried
 	// again; 30 s by default.

@@ -100,7 +100,8 @@ func chainConfig(cfg config.Config) chain.Config {
 
 // rate is what each vendor gets from all instances together.
 func (m *Messages) rate(rdb *redis.Client, live *config.Live) (ratelimit.Limiter, error) {
-	shared, err := redislimit.NewTokenBucket(rdb, ratelimit.PerSecond(live.Get().SMS.Rate), redislimit.WithPrefix("limit:sms"))
+	rate := live.Get().SMS.Rate
+	shared, err := redislimit.NewTokenBucket(rdb, ratelimit.PerSecond(rate), redislimit.WithBurst(rate), redislimit.WithPrefix("limit:sms"))
 	if err != nil {
 		return nil, err
 	}
