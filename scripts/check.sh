@@ -110,12 +110,20 @@ shells() {
 	return "$status"
 }
 
+# What .gitignore names was left by a run, and does not belong to the tree.
+leftovers() {
+	local kept
+	kept=$(git ls-files --cached --ignored --exclude-standard)
+	[ -z "$kept" ] || { printf '%s\n' "$kept"; return 1; }
+}
+
 step 'gofmt' formatted
 step 'go vet, each module by itself' each go vet ./...
 step 'go mod tidy, each module by itself' each go mod tidy -diff
 step 'staticcheck' lint
 step 'known vulnerabilities' vulnerable
 step 'secrets' secrets
+step 'leftovers' leftovers
 step 'shell syntax' shells
 step 'mutants apply' mutants
 

@@ -19,32 +19,6 @@ import (
 	"github.com/bulwark-go/bulwark/smsx/redisquota"
 )
 
-// clock is a server's clock that the test moves: a list as TIME returns it.
-type clock struct {
-	t   require.TestingT
-	rdb redis.UniversalClient
-	ms  atomic.Int64
-}
-
-func newClock(t require.TestingT, rdb redis.UniversalClient) *clock {
-	c := &clock{t: t, rdb: rdb}
-	c.ms.Store(1_795_408_549_123)
-	c.advance(0)
-	return c
-}
-
-func (c *clock) now() time.Time { return time.UnixMilli(c.ms.Load()) }
-
-func (c *clock) advance(d time.Duration) {
-	ms, ctx := c.ms.Add(d.Milliseconds()), context.Background()
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, "test:clock")
-		p.RPush(ctx, "test:clock", ms/1000, ms%1000*1000)
-		return nil
-	})
-	require.NoError(c.t, err)
-}
-
 func newQuota(t require.TestingT, rdb redis.UniversalClient, opts ...redisquota.Option) *redisquota.Quota {
 	q, err := redisquota.New(rdb, opts...)
 	require.NoError(t, err)
@@ -58,8 +32,8 @@ func TestRedisConforms(t *testing.T) {
 	t.Cleanup(func() { _ = rdb.Close() })
 	quotatest.Test(t, func(t *testing.T) quotatest.Harness {
 		require.NoError(t, rdb.FlushDB(context.Background()).Err())
-		c := newClock(t, rdb)
-		return quotatest.Harness{Quota: newQuota(t, rdb).OnClock("test:clock"), Now: c.now, Advance: c.advance}
+		c := testenv.NewRedisClock(t, rdb)
+		return quotatest.Harness{Quota: newQuota(t, rdb).OnClock(testenv.RedisClockKey), Now: c.Now, Advance: c.Advance}
 	})
 }
 
@@ -71,9 +45,9 @@ func TestRedisAndMemoryAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ctx := context.Background()
 		require.NoError(t, rdb.FlushDB(ctx).Err())
-		c := newClock(t, rdb)
-		ours := newQuota(t, rdb, redisquota.WithZone(shanghai), redisquota.WithRetention(time.Hour)).OnClock("test:clock")
-		model, err := quota.NewMemory(quota.WithZone(shanghai), quota.WithRetention(time.Hour), quota.WithClock(c.now))
+		c := testenv.NewRedisClock(t, rdb)
+		ours := newQuota(t, rdb, redisquota.WithZone(shanghai), redisquota.WithRetention(time.Hour)).OnClock(testenv.RedisClockKey)
+		model, err := quota.NewMemory(quota.WithZone(shanghai), quota.WithRetention(time.Hour), quota.WithClock(c.Now))
 		require.NoError(t, err)
 		steps := []time.Duration{
 			time.Millisecond, time.Minute, time.Hour, 26 * time.Hour, 9 * 24 * time.Hour, -time.Second, -10 * 24 * time.Hour,
@@ -106,7 +80,7 @@ func TestRedisAndMemoryAgree(t *testing.T) {
 				require.NoError(t, model.Refund(ctx, at))
 				require.NoError(t, ours.Refund(ctx, at))
 			default:
-				c.advance(rapid.SampledFrom(steps).Draw(t, "step"))
+				c.Advance(rapid.SampledFrom(steps).Draw(t, "step"))
 			}
 		}
 		for _, key := range rdb.Keys(ctx, "quota:*").Val() {
@@ -227,9 +201,9 @@ func TestEachOperationIsOneRoundTripInOneSlot(t *testing.T) {
 
 func TestTheServerTellsTheMonthNotTheCaller(t *testing.T) {
 	rdb := testenv.Redis(t)
-	c := newClock(t, rdb)
-	c.advance(-c.now().Sub(time.Date(2031, 5, 31, 23, 59, 59, 0, time.UTC))) // years from the caller's time
-	q := newQuota(t, rdb).OnClock("test:clock")
+	c := testenv.NewRedisClock(t, rdb)
+	c.Advance(-c.Now().Sub(time.Date(2031, 5, 31, 23, 59, 59, 0, time.UTC))) // years from the caller's time
+	q := newQuota(t, rdb).OnClock(testenv.RedisClockKey)
 	in := quota.Charge{Account: "a", ID: "1", Content: "x", Units: 5, Capacity: 5}
 	d, err := q.Reserve(t.Context(), in)
 	require.NoError(t, err)
@@ -239,7 +213,7 @@ func TestTheServerTellsTheMonthNotTheCaller(t *testing.T) {
 	d, err = q.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	require.Equal(t, quota.Exhausted, d.Verdict)
-	c.advance(time.Second)
+	c.Advance(time.Second)
 	d, err = q.Reserve(t.Context(), in)
 	require.NoError(t, err)
 	require.Equal(t, quota.Granted, d.Verdict)

@@ -176,9 +176,9 @@ func TestIssueAndVerifyTakeOneRoundTripEach(t *testing.T) {
 
 func TestASubjectTakesLittleRoomHoweverBusy(t *testing.T) {
 	rdb := testenv.Redis(t)
-	c := newClock(t, rdb)
+	c := testenv.NewRedisClock(t, rdb)
 	box := &outbox{}
-	codes, err := otp.New(newStore(t, rdb).OnClock("test:clock"), box, testKeys(),
+	codes, err := otp.New(newStore(t, rdb).OnClock(testenv.RedisClockKey), box, testKeys(),
 		otp.Config{SendsPerHour: 10, FailuresPerMonth: 1000, MaxTakeover: 1})
 	require.NoError(t, err)
 	for range 31 {
@@ -187,12 +187,12 @@ func TestASubjectTakesLittleRoomHoweverBusy(t *testing.T) {
 			for range 3 {
 				require.False(t, verify(t, codes, phone, "x"))
 			}
-			c.advance(time.Minute)
+			c.Advance(time.Minute)
 			if len(box.sent)%4 == 3 {
 				break
 			}
 		}
-		c.advance(24 * time.Hour)
+		c.Advance(24 * time.Hour)
 	}
 	key := onlyKey(t, rdb)
 	bytes := len(key)

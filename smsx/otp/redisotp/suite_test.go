@@ -3,7 +3,6 @@ package redisotp_test
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,32 +15,6 @@ import (
 	"github.com/bulwark-go/bulwark/smsx/otp/otptest"
 	"github.com/bulwark-go/bulwark/smsx/otp/redisotp"
 )
-
-// clock is a server's clock that the test moves: a list as TIME returns it.
-type clock struct {
-	t   require.TestingT
-	rdb redis.UniversalClient
-	ms  atomic.Int64
-}
-
-func newClock(t require.TestingT, rdb redis.UniversalClient) *clock {
-	c := &clock{t: t, rdb: rdb}
-	c.ms.Store(1_795_408_549_123)
-	c.advance(0)
-	return c
-}
-
-func (c *clock) now() time.Time { return time.UnixMilli(c.ms.Load()) }
-
-func (c *clock) advance(d time.Duration) {
-	ms, ctx := c.ms.Add(d.Milliseconds()), context.Background()
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, "test:clock")
-		p.RPush(ctx, "test:clock", ms/1000, ms%1000*1000)
-		return nil
-	})
-	require.NoError(c.t, err)
-}
 
 func newStore(t require.TestingT, rdb redis.UniversalClient) *redisotp.Store {
 	s, err := redisotp.New(rdb)
@@ -56,8 +29,8 @@ func TestRedisConforms(t *testing.T) {
 	t.Cleanup(func() { _ = rdb.Close() })
 	otptest.Test(t, func(t *testing.T) otptest.Harness {
 		require.NoError(t, rdb.FlushDB(context.Background()).Err())
-		c := newClock(t, rdb)
-		return otptest.Harness{Store: newStore(t, rdb).OnClock("test:clock"), Advance: c.advance}
+		c := testenv.NewRedisClock(t, rdb)
+		return otptest.Harness{Store: newStore(t, rdb).OnClock(testenv.RedisClockKey), Advance: c.Advance}
 	})
 }
 
@@ -67,8 +40,8 @@ func TestRedisAndMemoryAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ctx := context.Background()
 		require.NoError(t, rdb.FlushDB(ctx).Err())
-		c := newClock(t, rdb)
-		ours, model := newStore(t, rdb).OnClock("test:clock"), otp.NewMemory(otp.WithClock(c.now))
+		c := testenv.NewRedisClock(t, rdb)
+		ours, model := newStore(t, rdb).OnClock(testenv.RedisClockKey), otp.NewMemory(otp.WithClock(c.Now))
 		limits := otp.Limits{
 			Validity: 2 * time.Minute, Cooldown: 30 * time.Second, Tries: rapid.IntRange(1, 3).Draw(t, "tries"),
 			SendsPerHour: 3, SendsPerDay: 6, FailuresPerDay: 4, FailuresPerMonth: 9,
@@ -105,7 +78,7 @@ func TestRedisAndMemoryAgree(t *testing.T) {
 				require.NoError(t, model.Refund(ctx, "a", last))
 				require.NoError(t, ours.Refund(ctx, "a", last))
 			default:
-				c.advance(rapid.SampledFrom(steps).Draw(t, "step"))
+				c.Advance(rapid.SampledFrom(steps).Draw(t, "step"))
 			}
 			if rdb.Exists(ctx, "otp:{#:a}").Val() == 1 {
 				require.Positive(t, rdb.PTTL(ctx, "otp:{#:a}").Val(), "a key without end")
