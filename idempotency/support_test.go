@@ -21,6 +21,10 @@ import (
 
 // TestMain sizes the property tests for a database in a file.
 func TestMain(m *testing.M) {
+	if os.Getenv(envVictim) != "" {
+		victim()
+		return
+	}
 	flag.Parse()
 	checks := flag.Lookup("rapid.checks")
 	if checks.Value.String() == checks.DefValue && os.Getenv(testenv.EnvLong) != "1" {
