@@ -39,7 +39,7 @@ func (s *store) read(ctx context.Context, what scan) (f found, err error) {
 				f.free, f.sessions, f.over = int(m.seq), int(m.aggregate), int(age)
 				return nil
 			}
-			m.Age = time.Duration(age) * time.Microsecond
+			m.Age = max(0, time.Duration(age)*time.Microsecond) // the statement may be older than the row
 			if err := json.Unmarshal(headers, &m.Headers); err != nil {
 				return fmt.Errorf("headers of event %s: %w", m.ID, err)
 			}

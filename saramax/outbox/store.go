@@ -63,9 +63,7 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 		return err
 	}
 	for _, statement := range statements {
-		// Two that make a table at once can get into each other's way.
-		err := s.retry(ctx, "migrate", func(db *gorm.DB) error { return db.Exec(statement).Error })
-		if err != nil && !s.there(ctx) {
+		if err := s.make(ctx, statement); err != nil {
 			return err
 		}
 	}
@@ -78,15 +76,16 @@ func Migrate(ctx context.Context, db *gorm.DB) error {
 	})
 }
 
-// there tells whether another instance made all tables.
-func (s *store) there(ctx context.Context) bool {
-	m := s.db.WithContext(ctx).Migrator()
-	for _, suffix := range []string{"", "_dead", "_buckets", "_sessions", "_claims"} {
-		if !m.HasTable(s.settings.Table + suffix) {
-			return false
+// make runs a statement that makes what is missing. Of two that do so at once one can
+// fail, whatever IF NOT EXISTS says; at its next try all is there.
+func (s *store) make(ctx context.Context, statement string) (err error) {
+	for range tries {
+		err = s.retry(ctx, "migrate", func(db *gorm.DB) error { return db.Exec(statement).Error })
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
 	}
-	return true
+	return err
 }
 
 // exec runs a statement and counts into n, unless nil, how many rows it changed.
