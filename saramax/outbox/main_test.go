@@ -14,5 +14,7 @@ func TestMain(m *testing.M) {
 		victim()
 		return
 	}
-	goleak.VerifyTestMain(m, testenv.LeakOptions()...)
+	goleak.VerifyTestMain(m, append(testenv.LeakOptions(),
+		// GORM never stops the janitor of its prepared statements.
+		goleak.IgnoreTopFunction("gorm.io/gorm/internal/lru.NewLRU[...].func1"))...)
 }
