@@ -47,19 +47,20 @@ type plan struct {
 	Lease  time.Duration
 }
 
-// steps are the places to die at, and whether events may be published twice by that.
+// steps are the places to die at, and whether anything can be acknowledged and not
+// deleted there: where nothing can, nothing is published twice.
 var steps = []struct {
 	name    string
 	repeats bool
 }{
-	{"adding", false},   // added, not committed
-	{"claimed", false},  // nothing sent
-	{"sending", false},  // handed to the publisher
+	{"adding", true},    // added, not committed; the relay is anywhere
+	{"claimed", false},  // nothing of the batch sent
+	{"sending", true},   // given to the publisher, with a round before it acknowledged
 	{"sent", true},      // acknowledged, and the relay does not know
 	{"published", true}, // acknowledged, and not deleted
 	{"settled", false},  // deleted
-	{"renewed", true},   // anywhere, as it comes from another goroutine
-	{"statement", true}, // before a statement to the database
+	{"renewed", true},   // anywhere
+	{"statement", true}, // before a statement, any
 	{"statement done", true},
 }
 
@@ -136,15 +137,26 @@ func (p plan) killMany(t *testing.T, kills int, repeats bool) {
 }
 
 // check holds what was published against what was committed: all of it, nothing else,
-// and for each key one after the other, where only repetitions go back.
+// and for each key one after the other, where only repetitions go back. What a relay
+// has deleted is not repeated, and what is repeated has the same id.
 func (p plan) check(t *testing.T) (doubled, inversions int) {
 	ids, highest := map[string]string{}, map[string]int{}
+	deleted, open := map[string]bool{}, map[string][]string{} // by the process that published
 	for _, line := range p.read("published") {
-		var key, id string
+		var process, key, id string
 		var n int
-		_, err := fmt.Sscan(line, &key, &n, &id)
+		_, err := fmt.Sscan(line, &process, &key, &n, &id)
 		require.NoError(t, err)
+		if key == "settled" {
+			for _, event := range open[process] {
+				deleted[event] = true
+			}
+			open[process] = nil
+			continue
+		}
 		event := fmt.Sprint(key, " ", n)
+		open[process] = append(open[process], event)
+		require.False(t, deleted[event], "%s was deleted and published again", event)
 		if ids[event] != "" {
 			doubled++
 			require.Equal(t, ids[event], id, "%s was published twice with two ids", event)
@@ -253,15 +265,22 @@ func (p plan) work(db *gorm.DB, reach func(string)) {
 	publish := func(_ context.Context, messages []outbox.Message) []error {
 		reach("sending")
 		for _, m := range messages {
-			must(p.note("published", fmt.Sprint(m.Key, " ", string(m.Payload), " ", m.ID)))
+			must(p.note("published", fmt.Sprint(p.Prefix, " ", m.Key, " ", string(m.Payload), " ", m.ID)))
 		}
 		reach("sent")
 		return nil
 	}
+	hook := func(step string) {
+		if step == "settled" {
+			must(p.note("published", p.Prefix+" settled 0 -"))
+		}
+		reach(step)
+	}
 	r, err := outbox.NewRelay(db, outbox.PublisherFunc(publish), outbox.Config{
-		Lease: p.Lease, MaxPoll: 50 * time.Millisecond, SweepEvery: 50 * time.Millisecond, MaxAttempts: 1000, StoreTimeout: 30 * time.Second,
+		Workers: 1, // so that the steps of one batch are all there is
+		Lease:   p.Lease, MaxPoll: 50 * time.Millisecond, SweepEvery: 50 * time.Millisecond, MaxAttempts: 1000, StoreTimeout: 30 * time.Second,
 		Backoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond,
-	}, outbox.WithHook(reach), outbox.WithInstance(p.Prefix))
+	}, outbox.WithHook(hook), outbox.WithInstance(p.Prefix))
 	must(err)
 	ctx, stop := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer stop()
