@@ -224,10 +224,10 @@ func list[N int | int64](values []N) string {
 // buckets.
 type scan struct {
 	buckets []int
-	lows    []int64 // for each bucket the row after which it begins
-	without []int64 // aggregates that are held up
-	each    int     // how many rows of one bucket at most
-	most    int     // how many in all
+	lows    []int64         // for each bucket the row after which it begins
+	without map[int][]int64 // for each bucket the aggregates that are held up
+	each    int             // how many rows of one bucket at most
+	most    int             // how many in all
 }
 
 // scanFields are those of a row as it is read.
@@ -247,15 +247,19 @@ func (d *dialect) claim(s scan) (string, []any) {
 		return d.presence(), nil
 	}
 	if d.arrays {
+		var without []int64
+		for _, held := range s.without {
+			without = append(without, held...)
+		}
 		return d.presence() + " UNION ALL (SELECT e.* FROM UNNEST(CAST(? AS INT[]), CAST(? AS BIGINT[])) AS b(bucket, low)" +
 				" CROSS JOIN LATERAL (SELECT " + scanFields + " FROM {table} t WHERE t.bucket = b.bucket AND t.seq > b.low" +
 				" AND aggregate_hash <> ALL(CAST(? AS BIGINT[])) ORDER BY t.seq LIMIT ?) e LIMIT ?)",
-			[]any{array(s.buckets), array(s.lows), array(s.without), s.each, s.most}
+			[]any{array(s.buckets), array(s.lows), array(without), s.each, s.most}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, d.branch, d.presence())
-	held, _ := oneOf(d, "aggregate_hash", true, s.without)
 	for i, bucket := range s.buckets {
+		held, _ := oneOf(d, "aggregate_hash", true, s.without[bucket])
 		b.WriteString(" UNION ALL ")
 		fmt.Fprintf(&b, d.branch, fmt.Sprintf("SELECT "+scanFields+" FROM {table} WHERE bucket = %d AND seq > %d AND %s ORDER BY seq LIMIT %d",
 			bucket, s.lows[i], held, s.each))

@@ -18,7 +18,7 @@ import (
 )
 
 // long is how long a test waits for what must come: far more than it takes.
-const long = 10 * time.Second
+const long = 60 * time.Second
 
 // soon is the pause between looks of a test.
 const soon = 5 * time.Millisecond
@@ -135,5 +135,11 @@ func rows(t testing.TB, db *gorm.DB, table string) int {
 // empties waits until all events have left the table.
 func empties(t testing.TB, db *gorm.DB) {
 	t.Helper()
-	require.Eventually(t, func() bool { return rows(t, db, "outbox_events") == 0 }, long, soon)
+	remain(t, db, 0)
+}
+
+// remain waits until so many events are left in the table.
+func remain(t testing.TB, db *gorm.DB, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return rows(t, db, "outbox_events") == n }, long, soon)
 }

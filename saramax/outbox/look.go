@@ -9,7 +9,7 @@ import (
 
 // maxHeld is how many aggregates that are held up the database is told; it steps over
 // their rows then. The others are read, and put aside here.
-const maxHeld = 500
+const maxHeld = 5000
 
 // look looks for rows, if it is time, and begins a batch with what it finds.
 func (t *term) look() {
@@ -79,11 +79,15 @@ func (t *term) scan(now time.Time) (what scan, swept bool) {
 		what.lows[i], whole = t.buckets[n].begin(now, t.sweep)
 		swept = swept || whole
 	}
-	for aggregate := range t.holds {
-		if len(what.without) < maxHeld {
-			what.without = append(what.without, aggregate)
+	what.without = make(map[int][]int64)
+	told := 0
+	for aggregate, h := range t.holds {
+		if told++; told <= maxHeld {
+			what.without[h.bucket] = append(what.without[h.bucket], aggregate)
 		}
 	}
+	more := max(0, told-maxHeld) // what else may be in front of those that we want
+	what.each, what.most = what.each+more, what.most+more
 	return what, swept
 }
 
@@ -112,7 +116,7 @@ func (t *term) adapt(what scan, f found) {
 			full++
 		}
 	}
-	t.backlog = len(f.messages) >= what.most || full > 0
+	t.backlog = len(f.messages) >= what.most || full > 0 // though some may be held up
 	if len(f.messages) >= what.most {
 		full += len(what.buckets) - len(counts) // they were not reached
 	}
