@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"net"
 
@@ -100,7 +101,8 @@ var unavailableErrors = []error{
 	sarama.ErrOutOfBrokers, sarama.ErrBrokerNotAvailable, sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition,
 	sarama.ErrReplicaNotAvailable, sarama.ErrRequestTimedOut, sarama.ErrNetworkException, sarama.ErrNotEnoughReplicas,
 	sarama.ErrNotEnoughReplicasAfterAppend, sarama.ErrKafkaStorageError, sarama.ErrClosedClient, sarama.ErrNotConnected,
-	sarama.ErrShuttingDown, sarama.ErrThrottlingQuotaExceeded, sarama.ErrControllerNotAvailable,
+	sarama.ErrShuttingDown, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, // of connections that ended
+	sarama.ErrThrottlingQuotaExceeded, sarama.ErrControllerNotAvailable,
 }
 
 // refusedErrors say that a message will never be taken.
