@@ -108,14 +108,18 @@ func (w *worker[Req]) attempt(cfg *Config, h *holding, value Req) {
 	}
 }
 
-// refusal is the change after a call that was not made: the attempt does not count,
-// and nothing is claimed until the judge may think otherwise.
+// refusal is the change after a call that was not made: the attempt does not count.
+// When the judge refused, nothing is claimed until it may think otherwise, and the row
+// is due at once: put off, it would come behind all that was accepted meanwhile.
 func (w *worker[Req]) refusal(cfg *Config, err error) Change {
+	change := Change{From: Submitted, To: Queued, GiveBack: true, Note: note(err)}
 	delay := w.spread(max(askedFor(err), cfg.Poll))
 	if errors.Is(err, circuitbreaker.ErrOpen) {
 		w.off(delay)
+	} else {
+		change.Delay = delay
 	}
-	return Change{From: Submitted, To: Queued, Delay: delay, GiveBack: true, Note: note(err)}
+	return change
 }
 
 func askedFor(err error) time.Duration {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulwark-go/bulwark/circuitbreaker"
 	"github.com/bulwark-go/bulwark/failover/async"
 	"github.com/bulwark-go/bulwark/ratelimit"
 )
@@ -305,6 +306,32 @@ func TestGoesAsyncAndComesBack(t *testing.T) {
 		total := 0
 		sent.Range(func(any, any) bool { total++; return true })
 		require.Equal(t, n, total)
+	})
+}
+
+// Requests that were claimed when the judge refused come before those that were
+// accepted after them.
+func TestARefusalByTheJudgeKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		judge, err := async.NewJudge(async.JudgeConfig{Name: "p"}, nil)
+		require.NoError(t, err)
+		var sent []string
+		r := newRescued(t, async.NewMemory(), func(_ context.Context, s string) error { sent = append(sent, s); return nil },
+			async.Config{Workers: 1}, async.WithJudge(judge))
+		require.NoError(t, judge.SetMode(circuitbreaker.ForcedOpen))
+		for _, s := range []string{"a", "b", "c", "d"} {
+			accept(t, r, s)
+			time.Sleep(time.Millisecond)
+		}
+		stop := running(t, r)
+		time.Sleep(time.Second)
+		require.Empty(t, sent)
+		accept(t, r, "e")
+		require.NoError(t, judge.SetMode(circuitbreaker.ForcedClosed))
+		time.Sleep(time.Hour)
+		stop()
+		require.ElementsMatch(t, []string{"a", "b", "c", "d", "e"}, sent)
+		require.Equal(t, "e", sent[4])
 	})
 }
 
