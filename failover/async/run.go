@@ -41,9 +41,10 @@ func (r *Rescued[Req]) Run(ctx context.Context) error {
 
 // worker is one Run.
 type worker[Req any] struct {
-	r    *Rescued[Req]
-	stop context.CancelFunc
-	wake chan struct{} // something ended: there may be room
+	r     *Rescued[Req]
+	stop  context.CancelFunc
+	wake  chan struct{} // something ended: there may be room
+	turns turns
 
 	mu       sync.Mutex
 	held     map[int64]*holding
