@@ -63,6 +63,7 @@ var technologies = map[string][]string{
 	"smsx/template":                {jwt},
 	"smsx/redisquota":              {redisClient},
 	"smsx/otp/redisotp":            {redisClient},
+	"smsx/otp/guard/redisguard":    {redisClient},
 	"smsx/phone":                   {"github.com/nyaruka/phonenumbers"},
 	"ginx":                         {gin, "github.com/gin-contrib/cors", "github.com/go-playground/validator/", "golang.org/x/net/publicsuffix"},
 	"ginx/session":                 {gin, jwt},
