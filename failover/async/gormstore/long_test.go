@@ -2,6 +2,7 @@ package gormstore_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"runtime"
 	"slices"
@@ -17,6 +18,10 @@ import (
 	"github.com/bulwark-go/bulwark/internal/testenv"
 	"github.com/bulwark-go/bulwark/ratelimit"
 )
+
+// drainRate is for machines that others use as well: 1,700 a second are three quarters
+// of what two cores with a MariaDB on them deliver when they are alone.
+var drainRate = flag.Int("drain", 1700, "requests a second that a backlog is drained with")
 
 // provider counts what arrives, by request and by tenth of a second.
 type provider struct {
@@ -86,8 +91,8 @@ func worker(t *testing.T, r *async.Rescued[int]) (stop func()) {
 	}
 }
 
-func limiterOf(t *testing.T, perSecond int64) ratelimit.Limiter {
-	limiter, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(perSecond), ratelimit.WithBurst(perSecond/20))
+func limiterOf(t *testing.T, perSecond int) ratelimit.Limiter {
+	limiter, err := ratelimit.NewTokenBucket(ratelimit.PerSecond(int64(perSecond)), ratelimit.WithBurst(int64(perSecond/20)))
 	require.NoError(t, err)
 	return limiter
 }
@@ -97,7 +102,8 @@ func limiterOf(t *testing.T, perSecond int64) ratelimit.Limiter {
 func TestAMillionLeaveAtTheWholeLimit(t *testing.T) {
 	testenv.Long(t)
 	testenv.RequireRealMySQL(t, "SQLite has no second process, and this is for the database of a service")
-	const requests, perSecond, workers = 1_000_000, 1700, 64
+	const requests, workers = 1_000_000, 64
+	perSecond := *drainRate
 	store := open(t, testenv.MySQL(t))
 	var entries []async.Entry
 	for i := range requests {
@@ -116,18 +122,19 @@ func TestAMillionLeaveAtTheWholeLimit(t *testing.T) {
 	before := heapMB()
 	stop := worker(t, r)
 	most := before
-	for p.total() < requests && time.Since(p.began) < 2*requests/perSecond*time.Second {
+	for p.total() < requests && time.Since(p.began) < time.Duration(2*requests/perSecond)*time.Second {
 		time.Sleep(10 * time.Second)
 		most = max(most, heapMB())
 	}
 	stop()
-	rate := requests / p.last.Sub(p.began).Seconds()
+	rate := float64(p.sent) / p.last.Sub(p.began).Seconds()
 	t.Logf("%d requests at %.1f a second, %.1f %% of %d; fullest second %d; heap %.1f MB before, %.1f MB at most",
-		requests, rate, 100*rate/perSecond, perSecond, p.busiest(), before, most)
-	require.True(t, slices.Equal(slices.Repeat([]int{1}, requests), p.counts), "each once")
+		p.sent, rate, 100*rate/float64(perSecond), perSecond, p.busiest(), before, most)
+	require.LessOrEqual(t, slices.Max(p.counts), 1, "none twice")
+	require.Equal(t, requests, p.sent, "all of them")
 	require.LessOrEqual(t, rate, float64(perSecond)*1.001)
 	require.LessOrEqual(t, p.busiest(), perSecond+perSecond/20+workers)
-	require.GreaterOrEqual(t, rate, 0.95*perSecond)
+	require.GreaterOrEqual(t, rate, 0.95*float64(perSecond))
 }
 
 // An outage against a database, in real time: all of a thousand requests a second are
@@ -189,7 +196,8 @@ func TestAnOutageOfMinutesRestsInTheDatabase(t *testing.T) {
 	p50, p99, want50, want99 := p.ages[requests/2], p.ages[requests*99/100], computed[requests/2], computed[requests*99/100]
 	t.Logf("%d requests in %v, none refused; back after %v; age p50 %.1f s (computed %.1f), p99 %.1f s (computed %.1f); fullest second %d; heap in MB each 10 s: %.1f",
 		requests, outage, back.Round(time.Millisecond), p50, want50, p99, want99, p.busiest(), heaps)
-	require.True(t, slices.Equal(slices.Repeat([]int{1}, requests), p.counts), "each once")
+	require.LessOrEqual(t, slices.Max(p.counts), 1, "none twice")
+	require.Equal(t, requests, p.sent, "all of them")
 	require.InEpsilon(t, want50, p50, 0.1)
 	require.InEpsilon(t, want99, p99, 0.1)
 	require.Less(t, slices.Max(heaps)-heaps[0], 16.0, "what is kept of each request is its number in this test's own books")
