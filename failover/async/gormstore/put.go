@@ -145,10 +145,10 @@ func (r record) row() (async.Row, error) {
 	return row, nil
 }
 
-// micros is n microseconds, at most a year: never is beyond a Duration.
+// micros is n microseconds, at most a year either way: never is beyond a Duration.
 func micros(n int64) time.Duration {
 	const year = 365 * 24 * time.Hour
-	return time.Duration(min(n, year.Microseconds())) * time.Microsecond
+	return time.Duration(max(min(n, year.Microseconds()), -year.Microseconds())) * time.Microsecond
 }
 
 func rows(records []record) ([]async.Row, error) {
