@@ -248,7 +248,7 @@ func newestFirst(t *testing.T, f fixture) {
 	require.Equal(t, []string{"c", "b"}, keys(f.claim(c)))
 }
 
-func neverDue(f fixture) {
+func neverDue(_ *testing.T, f fixture) {
 	e := entry("a")
 	e.Delay = -1
 	f.put(e)
