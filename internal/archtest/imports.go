@@ -61,6 +61,7 @@ var technologies = map[string][]string{
 	"smsx/aliyun":                  {"github.com/aliyun/", "github.com/alibabacloud-go/"},
 	"smsx/tencent":                 {"github.com/tencentcloud/"},
 	"smsx/template":                {jwt},
+	"smsx/template/gormdesk":       {orm},
 	"smsx/redisquota":              {redisClient},
 	"smsx/otp/redisotp":            {redisClient},
 	"smsx/otp/guard/redisguard":    {redisClient},
