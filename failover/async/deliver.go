@@ -38,28 +38,6 @@ func (w *worker[Req]) deliver(h *holding) {
 	w.attempt(cfg, h, value)
 }
 
-// admitted waits for the limiter. It gives up when the worker leaves or the lease is
-// lost.
-func (w *worker[Req]) admitted(cfg *Config, h *holding, value Req) bool {
-	if w.r.set.limiter == nil {
-		return !w.leaving() && h.ctx.Err() == nil
-	}
-	key := limitKey(cfg, w.r.set.terms(value))
-	for !w.leaving() && h.ctx.Err() == nil {
-		pause := cfg.Poll
-		switch d, err := w.r.set.limiter.Take(h.ctx, key, 1); {
-		case err == nil && d.Allowed:
-			return true
-		case err == nil:
-			pause = min(d.RetryAfter, cfg.Poll) // it may be raised meanwhile
-		case cfg.LimiterFailure == SendIt:
-			return true
-		}
-		w.wait(h.ctx, max(w.spread(pause), time.Millisecond), false)
-	}
-	return false
-}
-
 // submit marks the row before the call, and tells whether the call may be made.
 func (w *worker[Req]) submit(cfg *Config, h *holding) bool {
 	refused, err := w.r.changes.do(context.Background(), cfg.StoreTimeout,

@@ -9,12 +9,12 @@ import (
 )
 
 // Memory is a [Store] in this process, for tests and for trying things out: what it
-// holds is gone with the process, so nothing that it accepts is durable.
+// holds is gone with the process, so nothing that it accepts is durable. Its methods
+// take about as long with a million rows as with a few.
 type Memory struct {
 	mu     sync.Mutex
+	queues map[string]*memoryQueue
 	rows   map[int64]*memoryRow
-	keys   map[[2]string]int64
-	paused map[string]bool
 	last   int64
 }
 
@@ -27,7 +27,17 @@ type memoryRow struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory() *Memory {
-	return &Memory{rows: make(map[int64]*memoryRow), keys: make(map[[2]string]int64), paused: make(map[string]bool)}
+	return &Memory{queues: make(map[string]*memoryQueue), rows: make(map[int64]*memoryRow)}
+}
+
+// queue is the one of a name.
+func (m *Memory) queue(name string) *memoryQueue {
+	q := m.queues[name]
+	if q == nil {
+		q = newMemoryQueue()
+		m.queues[name] = q
+	}
+	return q
 }
 
 // Put implements [Store].
@@ -37,8 +47,9 @@ func (m *Memory) Put(_ context.Context, entries []Entry) ([]Stored, error) {
 	now := time.Now()
 	answers := make([]Stored, len(entries))
 	for i, e := range entries {
-		if id, ok := m.keys[[2]string{e.Queue, e.Key}]; ok {
-			answers[i] = Stored{Duplicate: true, State: m.rows[id].State}
+		q := m.queue(e.Queue)
+		if r, ok := q.keys[e.Key]; ok {
+			answers[i] = Stored{Duplicate: true, State: r.State}
 			continue
 		}
 		m.last++
@@ -50,8 +61,9 @@ func (m *Memory) Put(_ context.Context, entries []Entry) ([]Stored, error) {
 		if e.NotAfter > 0 {
 			r.notAfter = now.Add(e.NotAfter)
 		}
-		m.rows[r.ID] = r
-		m.keys[[2]string{e.Queue, e.Key}] = r.ID
+		m.rows[r.ID], q.keys[r.Key] = r, r
+		q.rows.add(r)
+		q.in(r)
 		answers[i].State = e.State
 	}
 	return answers, nil
@@ -83,48 +95,32 @@ func (r *memoryRow) at(now time.Time) Row {
 func (m *Memory) Claim(_ context.Context, c Claim) ([]Row, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.paused[c.Queue] {
+	q := m.queue(c.Queue)
+	if q.paused {
 		return nil, nil
 	}
 	now := time.Now()
-	first := func(a, b *memoryRow) int {
-		byPriority, byTime := int(b.Priority-a.Priority), a.due.Compare(b.due)
-		if byTime == 0 {
-			byTime = int(a.ID - b.ID)
-		}
-		if c.LowFirst {
-			byPriority = -byPriority
-		}
-		if c.Newest {
-			byTime = int(b.ID - a.ID)
-		}
-		if byPriority != 0 {
-			return byPriority
-		}
-		return byTime
+	order := Priorities()
+	if c.LowFirst {
+		slices.Reverse(order)
 	}
 	var due []*memoryRow
-	for _, r := range m.rows {
-		if r.Queue == c.Queue && r.State == c.From && !r.never && !r.due.After(now) && (c.From == Unknown || !r.expired(now)) {
-			due = append(due, r)
-		}
-		if len(due) > 4*c.Most { // of a long queue only its head needs to be in order
-			slices.SortFunc(due, first)
-			due = due[:c.Most]
-		}
+	for _, p := range order {
+		due = q.first(due, c.Most-len(due), lane{c.From, p}, c.Newest, now)
 	}
-	slices.SortFunc(due, first)
 	var rows []Row
-	for _, r := range due[:min(len(due), c.Most)] {
-		r.Token++
-		r.Owner, r.lease = c.Owner, now.Add(c.Lease)
-		if c.From == Unknown {
-			r.State = Reconciling
-			r.Checks++
-		} else {
-			r.State = Leased
-			r.Attempts++
-		}
+	for _, r := range due {
+		q.change(r, func() {
+			r.Token++
+			r.Owner, r.lease = c.Owner, now.Add(c.Lease)
+			if c.From == Unknown {
+				r.State = Reconciling
+				r.Checks++
+			} else {
+				r.State = Leased
+				r.Attempts++
+			}
+		})
 		rows = append(rows, r.at(now))
 	}
 	return rows, nil
@@ -152,10 +148,16 @@ func (m *Memory) write(now time.Time, c Change) error {
 			return ErrLost
 		}
 		if r.expired(now) {
-			r.end(now, Expired)
+			m.queue(r.Queue).change(r, func() { r.end(now, Expired) })
 			return ErrExpired
 		}
 	}
+	m.queue(r.Queue).change(r, func() { r.apply(now, c) })
+	return nil
+}
+
+// apply makes a change that was found right.
+func (r *memoryRow) apply(now time.Time, c Change) {
 	r.end(now, c.To)
 	if c.To == Queued || c.To == Unknown {
 		r.delay(now, c.Delay)
@@ -168,7 +170,6 @@ func (m *Memory) write(now time.Time, c Change) error {
 	if c.Note != "" {
 		r.LastError = c.Note
 	}
-	return nil
 }
 
 func (r *memoryRow) end(now time.Time, s State) {
@@ -200,22 +201,37 @@ func (r *memoryRow) held() bool {
 func (m *Memory) Sweep(_ context.Context, s Sweep) (swept Swept, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
-	for id, r := range m.rows {
-		switch {
-		case r.Queue != s.Queue:
-		case r.held() && now.After(r.lease):
-			r.Token++ // whoever held it holds it no more
-			r.release(now, s, &swept)
-		case r.State == Queued && r.expired(now):
-			r.end(now, Expired)
-			swept.Expired++
-		case (r.State == Delivered || r.State == Expired) && s.Retain > 0 && now.Sub(r.ended) > s.Retain:
-			m.remove(id)
+	now, q := time.Now(), m.queue(s.Queue)
+	for _, r := range q.held {
+		if now.After(r.lease) {
+			q.change(r, func() {
+				r.Token++ // whoever held it holds it no more
+				r.release(now, s, &swept)
+			})
+		}
+	}
+	for _, r := range upTo(&q.ending, s.Most, func(r *memoryRow) bool { return r.expired(now) }) {
+		q.change(r, func() { r.end(now, Expired) })
+		swept.Expired++
+	}
+	if s.Retain > 0 {
+		for _, r := range upTo(&q.finished, s.Most, func(r *memoryRow) bool { return now.Sub(r.ended) > s.Retain }) {
+			m.remove(r)
 			swept.Deleted++
 		}
 	}
 	return swept, nil
+}
+
+// upTo are the first rows that are over, at most n.
+func upTo(s *sorted, n int, over func(*memoryRow) bool) (rows []*memoryRow) {
+	for r := range s.all() {
+		if len(rows) == n || !over(r) {
+			break
+		}
+		rows = append(rows, r)
+	}
+	return rows
 }
 
 // abandoned is the note of a row whose worker was given up.
@@ -247,45 +263,48 @@ func (r *memoryRow) release(now time.Time, s Sweep, swept *Swept) {
 	}
 }
 
-func (m *Memory) remove(id int64) {
-	r := m.rows[id]
-	delete(m.keys, [2]string{r.Queue, r.Key})
-	delete(m.rows, id)
+func (m *Memory) remove(r *memoryRow) {
+	m.queue(r.Queue).forget(r)
+	delete(m.rows, r.ID)
 }
 
 // Stats implements [Store].
 func (m *Memory) Stats(_ context.Context, queue string, most int64) (s Stats, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
-	s.Paused = m.paused[queue]
-	for _, r := range m.rows {
-		if r.Queue != queue {
-			continue
-		}
-		s.Depth[r.State] = min(s.Depth[r.State]+1, most)
-		if r.State == Queued && !r.never {
-			s.Oldest = max(s.Oldest, now.Sub(r.due))
-		}
+	q := m.queue(queue)
+	s.Paused, s.Oldest = q.paused, q.oldest(time.Now())
+	for state, n := range q.depth {
+		s.Depth[state] = min(n, most)
 	}
 	return s, nil
 }
 
-// matching returns the IDs that f selects, ascending.
-func (m *Memory) matching(f Filter, also func(*memoryRow) bool) (ids []int64) {
+// matching returns the rows that f selects, by ascending ID.
+func (m *Memory) matching(f Filter, also func(*memoryRow) bool) (rows []*memoryRow) {
 	most := f.Most
 	if most == 0 {
 		most = DefaultMost
 	}
-	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
-		r := m.rows[id]
-		if len(ids) < most && r.Queue == f.Queue && id > f.After && also(r) &&
-			(len(f.States) == 0 || slices.Contains(f.States, r.State)) &&
-			(len(f.Keys) == 0 || slices.Contains(f.Keys, r.Key)) {
-			ids = append(ids, id)
+	q := m.queue(f.Queue)
+	among := &q.rows
+	if len(f.Keys) > 0 {
+		among = &sorted{compare: q.rows.compare}
+		for _, key := range slices.Compact(slices.Sorted(slices.Values(f.Keys))) {
+			if r := q.keys[key]; r != nil {
+				among.add(r)
+			}
 		}
 	}
-	return ids
+	for r := range among.after(f.After) {
+		if len(rows) == most {
+			break
+		}
+		if also(r) && (len(f.States) == 0 || slices.Contains(f.States, r.State)) {
+			rows = append(rows, r)
+		}
+	}
+	return rows
 }
 
 func (r *memoryRow) free() bool { return !r.held() }
@@ -295,8 +314,8 @@ func (m *Memory) List(_ context.Context, f Filter) (rows []Row, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	for _, id := range m.matching(f, func(*memoryRow) bool { return true }) {
-		rows = append(rows, m.rows[id].at(now))
+	for _, r := range m.matching(f, func(*memoryRow) bool { return true }) {
+		rows = append(rows, r.at(now))
 	}
 	return rows, nil
 }
@@ -306,34 +325,35 @@ func (m *Memory) Requeue(_ context.Context, f Filter) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
-	ids := m.matching(f, (*memoryRow).free)
-	for _, id := range ids {
-		r := m.rows[id]
-		if r.State == Expired {
-			r.notAfter = time.Time{}
-		}
-		r.State, r.Attempts, r.Checks = Queued, 0, 0
-		r.delay(now, 0)
+	rows := m.matching(f, (*memoryRow).free)
+	for _, r := range rows {
+		m.queue(r.Queue).change(r, func() {
+			if r.State == Expired {
+				r.notAfter = time.Time{}
+			}
+			r.State, r.Attempts, r.Checks = Queued, 0, 0
+			r.delay(now, 0)
+		})
 	}
-	return int64(len(ids)), nil
+	return int64(len(rows)), nil
 }
 
 // Purge implements [Store].
 func (m *Memory) Purge(_ context.Context, f Filter) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	ids := m.matching(f, (*memoryRow).free)
-	for _, id := range ids {
-		m.remove(id)
+	rows := m.matching(f, (*memoryRow).free)
+	for _, r := range rows {
+		m.remove(r)
 	}
-	return int64(len(ids)), nil
+	return int64(len(rows)), nil
 }
 
 // Pause implements [Store].
 func (m *Memory) Pause(_ context.Context, queue string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.paused[queue] = true
+	m.queue(queue).paused = true
 	return nil
 }
 
@@ -341,6 +361,6 @@ func (m *Memory) Pause(_ context.Context, queue string) error {
 func (m *Memory) Resume(_ context.Context, queue string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.paused, queue)
+	m.queue(queue).paused = false
 	return nil
 }

@@ -22,7 +22,9 @@ func (r *Rescued[Req]) Run(ctx context.Context) error {
 	defer stop()
 	w := &worker[Req]{r: r, stop: stop, held: make(map[int64]*holding), wake: make(chan struct{}, 1)}
 	var background, beat sync.WaitGroup
-	background.Go(func() { w.every(ctx, func(c *Config) time.Duration { return c.SweepEvery }, w.sweep) })
+	background.Go(func() {
+		w.every(ctx, func(c *Config) time.Duration { return c.SweepEvery }, func(c *Config) { w.sweep(ctx, c) })
+	})
 	background.Go(func() { w.every(ctx, func(c *Config) time.Duration { return c.StatsEvery }, w.readStats) })
 	alive, ended := context.WithCancel(context.WithoutCancel(ctx))
 	defer ended()
@@ -41,9 +43,10 @@ func (r *Rescued[Req]) Run(ctx context.Context) error {
 
 // worker is one Run.
 type worker[Req any] struct {
-	r    *Rescued[Req]
-	stop context.CancelFunc
-	wake chan struct{} // something ended: there may be room
+	r     *Rescued[Req]
+	stop  context.CancelFunc
+	wake  chan struct{} // something ended: there may be room
+	turns turns
 
 	mu       sync.Mutex
 	held     map[int64]*holding
@@ -318,7 +321,9 @@ func (w *worker[Req]) overdue(h *holding) bool {
 // sweepMost bounds what one statement of a sweep touches.
 const sweepMost = 1000
 
-func (w *worker[Req]) sweep(cfg *Config) {
+// sweep goes on while there is more than one statement's worth: what is delivered
+// between two sweeps may be many times that.
+func (w *worker[Req]) sweep(ctx context.Context, cfg *Config) {
 	s := Sweep{
 		Queue: cfg.Name, Resend: cfg.Class == AtLeastOnce && w.r.set.reconcile == nil,
 		CheckAfter: forever, Tries: cfg.tries(), Retain: cfg.retain(), Most: sweepMost,
@@ -326,11 +331,22 @@ func (w *worker[Req]) sweep(cfg *Config) {
 	if w.r.set.reconcile != nil {
 		s.CheckAfter = cfg.CheckAfter
 	}
+	for more := true; more && ctx.Err() == nil; {
+		more = w.sweepOnce(cfg, s)
+	}
+}
+
+// sweepOnce tells whether there may be more.
+func (w *worker[Req]) sweepOnce(cfg *Config, s Sweep) bool {
 	ctx, cancel := w.bookkeeping(cfg)
 	defer cancel()
-	if _, err := w.r.store.Sweep(ctx, s); err != nil {
+	swept, err := w.r.store.Sweep(ctx, s)
+	if err != nil {
 		w.failed("sweep", err)
+		return false
 	}
+	over := swept.Released + swept.Unknown + swept.Resent + swept.Dead
+	return max(over, swept.Expired, swept.Deleted) >= int64(s.Most)
 }
 
 func (w *worker[Req]) readStats(*Config) {

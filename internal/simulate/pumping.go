@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -120,7 +121,9 @@ func (d *pumpedDay) replay(cfg guard.Config) (Pumped, error) {
 	began := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	now := began
 	p := Pumped{Refused: map[guard.Reason]int{}}
-	g, err := guard.New(cfg, guard.WithClock(func() time.Time { return now }), guard.WithKnown(func(n string) bool { return d.known[n] }))
+	ctx := context.Background()
+	g, err := guard.New(guard.NewMemory(guard.WithClock(func() time.Time { return now })), cfg,
+		guard.WithKnown(func(_ context.Context, n string) bool { return d.known[n] }))
 	if err != nil {
 		return p, err
 	}
@@ -129,11 +132,16 @@ func (d *pumpedDay) replay(cfg guard.Config) (Pumped, error) {
 		now = began.Add(e.at)
 		if e.verify {
 			if sent[e.number] {
-				g.Verified(e.number, e.addr)
+				if err := g.Verified(ctx, e.number, e.addr); err != nil {
+					return p, err
+				}
 			}
 			continue
 		}
-		decision := g.Allow(e.number, e.addr)
+		decision, err := g.Allow(ctx, e.number, e.addr)
+		if err != nil {
+			return p, err
+		}
 		switch {
 		case e.attack && decision.Allowed:
 			p.Spent++

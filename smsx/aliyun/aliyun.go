@@ -146,14 +146,19 @@ func (s *Service) request(ctx context.Context, m smsx.Message) (*http.Request, e
 	if m.ID != "" {
 		form.Set("OutId", m.ID)
 	}
-	// In the body, as a thousand numbers are too long for a URL and URLs get logged.
+	return s.signed(ctx, "SendSms", form)
+}
+
+// signed returns the request for an action. The form is in the body, as a thousand
+// numbers are too long for a URL and URLs get logged.
+func (s *Service) signed(ctx context.Context, action string, form url.Values) (*http.Request, error) {
 	body := form.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.endpoint, strings.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("aliyun: making the request: %w", err)
 	}
 	req.Header.Set("content-type", "application/x-www-form-urlencoded")
-	req.Header.Set("x-acs-action", "SendSms")
+	req.Header.Set("x-acs-action", action)
 	req.Header.Set("x-acs-version", "2017-05-25")
 	req.Header.Set("x-acs-date", time.Now().UTC().Format("2006-01-02T15:04:05Z"))
 	req.Header.Set("x-acs-signature-nonce", rand.Text())

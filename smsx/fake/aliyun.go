@@ -8,15 +8,19 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // NewAliyun returns Alibaba Cloud's SendSms of version 2017-05-25: a form in the
 // body, ACS3-HMAC-SHA256, at most 1000 numbers, one status for all of them, no memory
-// of requests.
+// of requests. QuerySendDetails tells what was sent to a number on a day, whatever the
+// fault: the records are another part of the vendor.
 func NewAliyun(cfg Config) *Vendor {
 	return newVendor(cfg, protocol{
-		read: readAliyun, refuse: refuseAliyun, answer: answerAliyun, uniform: true,
+		query: queryAliyun,
+		read:  readAliyun, refuse: refuseAliyun, answer: answerAliyun, uniform: true,
 		ok: "OK", tooSoon: "isv.BUSINESS_LIMIT_CONTROL", down: "ServiceUnavailable",
 	})
 }
@@ -61,6 +65,42 @@ func readAliyun(cfg Config, r *http.Request, body []byte) (q request, code strin
 		return q, "isv.MOBILE_COUNT_OVER_LIMIT"
 	}
 	return q, ""
+}
+
+// queryAliyun answers QuerySendDetails.
+func queryAliyun(v *Vendor, w http.ResponseWriter, r *http.Request, body []byte) bool {
+	if r.Header.Get("x-acs-action") != "QuerySendDetails" {
+		return false
+	}
+	form, err := url.ParseQuery(string(body))
+	size, _ := strconv.Atoi(form.Get("PageSize"))
+	page, _ := strconv.Atoi(form.Get("CurrentPage"))
+	match := aliyunNumbers.FindStringSubmatch(form.Get("PhoneNumber"))
+	switch {
+	case v.cfg.Secret != "" && !signedForAliyun(v.cfg, r, body):
+		refuseAliyun(w, "SignatureDoesNotMatch")
+		return true
+	case err != nil, match == nil, size < 1 || size > 50, page < 1, len(form.Get("SendDate")) != 8:
+		refuseAliyun(w, "isv.INVALID_PARAMETERS")
+		return true
+	}
+	number := "+" + match[2]
+	if match[1] != "" {
+		number = "+86" + match[1]
+	}
+	records := []map[string]any{}
+	for _, s := range v.Sent() {
+		if s.Number == number && s.At.In(time.FixedZone("UTC+8", 8*60*60)).Format("20060102") == form.Get("SendDate") {
+			records = append(records, map[string]any{"OutId": s.Ref, "SendStatus": 3, "TemplateCode": s.Template})
+		}
+	}
+	total := len(records)
+	records = records[min((page-1)*size, total):min(page*size, total)]
+	writeJSON(w, http.StatusOK, map[string]any{
+		"Code": "OK", "Message": "OK", "RequestId": "fake", "TotalCount": strconv.Itoa(total),
+		"SmsSendDetailDTOs": map[string]any{"SmsSendDetailDTO": records},
+	})
+	return true
 }
 
 // signedForAliyun checks the signature over the headers that it names.

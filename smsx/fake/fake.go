@@ -71,6 +71,9 @@ type protocol struct {
 	refuse func(w http.ResponseWriter, code string)
 	// answer says what became of each number.
 	answer func(w http.ResponseWriter, q request, results []result)
+	// query answers a request that sends nothing, and tells whether it was one; nil
+	// where the vendor has none.
+	query func(v *Vendor, w http.ResponseWriter, r *http.Request, body []byte) bool
 	// ok, tooSoon and down are the vendor's codes.
 	ok, tooSoon, down string
 	// uniform vendors have one status for all numbers of a request.
@@ -140,6 +143,9 @@ func (v *Vendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 	if err != nil {
 		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if v.protocol.query != nil && v.protocol.query(v, w, r, body) {
 		return
 	}
 	fault := v.strike()

@@ -240,3 +240,33 @@ func TestAVendorThatDoesNotAnswerIsNotAskedTwice(t *testing.T) {
 	require.Zero(t, second.Count(phone), "a second one would have doubled it")
 	require.Zero(t, i.loginByCode(t, phone, codeAt(phone, first)).Code)
 }
+
+// Somebody who asks for codes and enters none is refused, without a message going out;
+// whoever has an account is not.
+func TestWhoAsksForCodesOnlyIsRefused(t *testing.T) {
+	cfg, first, second := withVendors(t)
+	cfg.SMS.Guard.Network = 4
+	i := start(t, cfg)
+	resident := somePhone()
+	require.Zero(t, i.askCode(t, resident).Code)
+	require.Zero(t, i.loginByCode(t, resident, codeAt(resident, first, second)).Code) // the network is full again
+	refused := 0
+	for range 10 {
+		phone := somePhone()
+		a := i.askCode(t, phone)
+		require.Equal(t, http.StatusOK, a.status)
+		if a.Code == 0 {
+			require.Equal(t, 1, first.Count(phone)+second.Count(phone))
+			continue
+		}
+		refused++
+		require.Equal(t, errs.CodeTooManyCodes, a.Code, a.raw)
+		require.Zero(t, first.Count(phone)+second.Count(phone), "refused, so not sent")
+		require.NotContains(t, a.raw, "network", "how it is found out is nobody's business")
+	}
+	require.Equal(t, 6, refused, "four on trust")
+	require.Equal(t, errs.CodeTooManyCodes, i.askCode(t, resident).Code, "one a minute, as for everybody")
+	_, metrics := get(t, i.MetricsURL()+"/metrics")
+	require.Regexp(t, `otp_guard_take\w*{[^}]*result="network"[^}]*} 6`, metrics)
+	require.Regexp(t, `otp_guard_take\w*{[^}]*result="allowed"[^}]*} 5`, metrics)
+}

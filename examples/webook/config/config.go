@@ -185,6 +185,21 @@ type SMS struct {
 	MinLeft time.Duration `mapstructure:"minLeft"`
 	// Workers is how many waiting messages an instance sends at a time; 8 by default.
 	Workers int `mapstructure:"workers"`
+	// Guard is against those who ask for codes to numbers that earn by receiving them.
+	Guard Guard `mapstructure:"guard"`
+}
+
+// Guard configures what may be sent on trust, by all instances together, to numbers
+// without an account. A code that is entered earns the next ones; see smsx/otp/guard.
+type Guard struct {
+	// DailyCap is the most codes on a UTC day; 20,000 by default: what a day may cost.
+	DailyCap int `mapstructure:"dailyCap"`
+	// Network, Prefix and Country are how many codes may be on their way, or lost, to
+	// what one network asked for (40 by default), to numbers with the same first seven
+	// digits (20), and to one country (400). Each is earned again within a day.
+	Network int `mapstructure:"network"`
+	Prefix  int `mapstructure:"prefix"`
+	Country int `mapstructure:"country"`
 }
 
 // Aliyun is an account at Alibaba Cloud.
@@ -288,6 +303,7 @@ func Default() Config {
 			Tencent: Tencent{Endpoint: "https://sms.tencentcloudapi.com"},
 			Timeout: 2 * time.Second, Rate: 100, Out: 30 * time.Second,
 			Retries: 100, Backoff: 2 * time.Second, MinLeft: time.Minute, Workers: 8,
+			Guard: Guard{DailyCap: 20_000, Network: 40, Prefix: 20, Country: 400},
 		},
 		Limits: Limits{
 			PerAddress: []rules.Rule{

@@ -122,6 +122,18 @@ func (s SMS) validate(p *problems) {
 	p.between("sms.backoff", s.Backoff, time.Millisecond, 10*time.Minute)
 	p.between("sms.minLeft", s.MinLeft, 0, 9*time.Minute)
 	p.check(s.Workers >= 1 && s.Workers <= 1000, "sms.workers", s.Workers, "must be between 1 and 1000")
+	const many = 1_000_000_000
+	for _, most := range []struct {
+		key          string
+		value, least int
+	}{
+		{"sms.guard.dailyCap", s.Guard.DailyCap, 1},
+		{"sms.guard.network", s.Guard.Network, 2},
+		{"sms.guard.prefix", s.Guard.Prefix, 2},
+		{"sms.guard.country", s.Guard.Country, 2},
+	} {
+		p.check(most.value >= most.least && most.value <= many, most.key, most.value, fmt.Sprintf("must be between %d and %d", most.least, many))
+	}
 }
 
 func (a Aliyun) validate(p *problems) {

@@ -28,6 +28,8 @@ import (
 	"github.com/bulwark-go/bulwark/smsx/chain"
 	"github.com/bulwark-go/bulwark/smsx/fake"
 	"github.com/bulwark-go/bulwark/smsx/otp"
+	otpguard "github.com/bulwark-go/bulwark/smsx/otp/guard"
+	"github.com/bulwark-go/bulwark/smsx/otp/guard/redisguard"
 	"github.com/bulwark-go/bulwark/smsx/otp/redisotp"
 	"github.com/bulwark-go/bulwark/smsx/tencent"
 )
@@ -206,7 +208,27 @@ func (m *Messages) SMSLogin(live *config.Live, rdb *redis.Client, users *reposit
 	if err != nil {
 		return nil, err
 	}
-	return service.NewSMSLogin(users, codes, cfg.SMS.Region), nil
+	pumping, err := pumpingGuard(*cfg, rdb, users, observer)
+	if err != nil {
+		return nil, err
+	}
+	return service.NewSMSLogin(users, otpguard.Protect(codes, pumping), cfg.SMS.Region), nil
+}
+
+// pumpingGuard decides who gets a code. Accounts of people with the phone always do.
+// Without Redis there are no codes either, so it has no backup.
+func pumpingGuard(cfg config.Config, rdb *redis.Client, users *repository.Users, observer observe.Observer) (*otpguard.Guard, error) {
+	store, err := redisguard.New(rdb, derivedKey(cfg.Session, "pumping"))
+	if err != nil {
+		return nil, err
+	}
+	g := cfg.SMS.Guard
+	return otpguard.New(otpguard.Observe(store, observer),
+		otpguard.Config{DailyCap: g.DailyCap, Network: g.Network, Prefix: g.Prefix, Country: g.Country},
+		otpguard.WithKnown(func(ctx context.Context, phone string) bool {
+			known, err := users.HasPhone(ctx, phone)
+			return known && err == nil // whoever can't be looked up is charged like a stranger
+		}))
 }
 
 // tellingLater lets the use case know of a message that waits.

@@ -30,6 +30,7 @@ func Test(t *testing.T, open func(t *testing.T) async.Store) {
 		{"low goes first when asked", lowFirst},
 		{"newest goes first when asked", newestFirst},
 		{"what is not due stays", notDue},
+		{"what is never due has no age", neverDue},
 		{"two claims never share a row", claimsDisjoint},
 		{"the token fences every write", fencing},
 		{"a lost lease cannot submit", lateSubmit},
@@ -245,6 +246,16 @@ func newestFirst(t *testing.T, f fixture) {
 	c := claimOf(2, long)
 	c.Newest = true
 	require.Equal(t, []string{"c", "b"}, keys(f.claim(c)))
+}
+
+func neverDue(_ *testing.T, f fixture) {
+	e := entry("a")
+	e.Delay = -1
+	f.put(e)
+	stats, err := f.store.Stats(f.ctx, queue, 10)
+	require.NoError(f, err)
+	require.EqualValues(f, 1, stats.Depth[async.Queued])
+	require.Zero(f, stats.Oldest)
 }
 
 func notDue(t *testing.T, f fixture) {

@@ -14,7 +14,7 @@ func (s *Store) Stats(ctx context.Context, queue string, most int64) (stats asyn
 	var counts []string
 	var args []any
 	for _, state := range async.States() {
-		counts = append(counts, "SELECT ? AS state, COUNT(*) AS n FROM (SELECT 1 FROM {table} WHERE queue = ? AND state = ? LIMIT ?) AS bounded")
+		counts = append(counts, "SELECT ? AS state, COUNT(*) AS n FROM (SELECT 1 FROM {table} WHERE queue = ? AND state = ?"+s.theirs()+" LIMIT ?) AS bounded")
 		args = append(args, int(state), queue, state, most)
 	}
 	var depth []struct {
@@ -54,8 +54,8 @@ func (d dialect) integer() string {
 }
 
 // where is the condition of a filter.
-func where(f async.Filter) (string, []any, int) {
-	text, args := "queue = ? AND id > ?", []any{f.Queue, f.After}
+func (s *Store) where(f async.Filter) (string, []any, int) {
+	text, args := "queue = ? AND id > ?"+s.theirs(), []any{f.Queue, f.After}
 	if len(f.States) > 0 {
 		text, args = text+" AND state IN ?", append(args, f.States)
 	}
@@ -71,7 +71,7 @@ func where(f async.Filter) (string, []any, int) {
 
 // List implements [async.Store].
 func (s *Store) List(ctx context.Context, f async.Filter) ([]async.Row, error) {
-	text, args, most := where(f)
+	text, args, most := s.where(f)
 	var records []record
 	err := s.retry(ctx, "list", func(db *gorm.DB) error {
 		records = records[:0]
@@ -85,7 +85,7 @@ func (s *Store) List(ctx context.Context, f async.Filter) ([]async.Row, error) {
 
 // Requeue implements [async.Store].
 func (s *Store) Requeue(ctx context.Context, f async.Filter) (int64, error) {
-	text, args, most := where(f)
+	text, args, most := s.where(f)
 	// MySQL assigns from left to right: state last.
 	return s.some(ctx, "requeue", `UPDATE {table} SET not_after = CASE WHEN state = 7 THEN 4611686018427387904 ELSE not_after END,
 		ends = CASE WHEN state = 7 THEN 4611686018427387904 ELSE not_after END,
@@ -95,6 +95,6 @@ func (s *Store) Requeue(ctx context.Context, f async.Filter) (int64, error) {
 
 // Purge implements [async.Store].
 func (s *Store) Purge(ctx context.Context, f async.Filter) (int64, error) {
-	text, args, most := where(f)
+	text, args, most := s.where(f)
 	return s.some(ctx, "purge", "DELETE FROM {table}", text+" AND state NOT IN ?", most, append(args, leased)...)
 }

@@ -13,6 +13,9 @@ import (
 // Claim implements [async.Store].
 func (s *Store) Claim(ctx context.Context, c async.Claim) ([]async.Row, error) {
 	var claimed []record
+	if err := s.endRanges(ctx, c.Queue); err != nil {
+		return nil, err
+	}
 	from := s.marks.begin(c)
 	how := s.claimPlain
 	switch {

@@ -11,6 +11,8 @@ type dialect struct {
 	// skipLocked makes claims with locks, returning with one UPDATE.
 	skipLocked, returning bool
 	readCommitted         bool
+	// ends says that ranges of an index need a row at their end.
+	ends bool
 	// byDue names the one index for claims, where the database has to be told.
 	byDue  string
 	schema []string
@@ -21,7 +23,7 @@ type dialect struct {
 var dialects = map[string]dialect{
 	"mysql": {
 		now:        "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)",
-		skipLocked: true, readCommitted: true,
+		skipLocked: true, readCommitted: true, ends: true,
 		byDue: " FORCE INDEX ({table}_due)",
 		schema: []string{`
 CREATE TABLE IF NOT EXISTS {table} (

@@ -12,9 +12,12 @@
 // Store and queue ended, and once a second at the beginning, for rows that were
 // committed late. On PostgreSQL it then reads no more than it claims, and what was
 // stored by the same statement. Not so: claims of the newest first, sweeps and
-// statistics; a claim at the beginning; and on MySQL and MariaDB the claims of a
-// priority without due rows, as InnoDB steps over all dead entries that follow in the
-// index. Watch the age of the oldest transaction.
+// statistics; and a claim at the beginning. Watch the age of the oldest transaction.
+//
+// On MySQL and MariaDB a range without due rows ends for InnoDB at the next row that is
+// alive, however many dead entries lie between. There each queue has six rows of the
+// Store's own, whose keys begin with "\x00end of " and which no method shows: they are
+// these ends. Put refuses such keys.
 //
 // Claims take FOR UPDATE SKIP LOCKED on MySQL 8, MariaDB 10.6, PostgreSQL 9.5 and
 // later, one UPDATE with RETURNING on SQLite 3.35 and later, and compare-and-set,
@@ -36,6 +39,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"gorm.io/gorm"
@@ -68,6 +72,7 @@ type Store struct {
 	dialect dialect
 	plain   atomic.Bool // claim by compare-and-set
 	marks   marks
+	ended   sync.Map // the queues whose ranges have rows at their ends
 }
 
 var _ async.Store = (*Store)(nil)

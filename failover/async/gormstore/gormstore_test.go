@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
@@ -123,4 +124,29 @@ func ExampleNew() {
 	stored, err := store.Put(ctx, []async.Entry{{Queue: "sms", Key: "order-1", Payload: []byte("{}")}})
 	fmt.Println(stored[0].Duplicate, stored[0].State, err)
 	// Output: false queued <nil>
+}
+
+// The rows at the ends of ranges are nobody's: no figure counts them, no list shows them,
+// and no operator reaches them.
+func TestTheStoresOwnRowsAreNotShown(t *testing.T) {
+	db := testenv.MySQL(t)
+	s := open(t, db)
+	_, err := s.Claim(t.Context(), async.Claim{Queue: "q", Owner: "w", From: async.Queued, Most: 10, Lease: time.Hour})
+	require.NoError(t, err)
+	var there int64
+	require.NoError(t, db.Raw("SELECT COUNT(*) FROM async_requests").Scan(&there).Error)
+	require.EqualValues(t, 6, there)
+	stats, err := s.Stats(t.Context(), "q", 1000)
+	require.NoError(t, err)
+	require.Equal(t, async.Stats{}, stats)
+	rows, err := s.List(t.Context(), async.Filter{Queue: "q"})
+	require.NoError(t, err)
+	require.Empty(t, rows)
+	for _, change := range []func(context.Context, async.Filter) (int64, error){s.Requeue, s.Purge} {
+		n, err := change(t.Context(), async.Filter{Queue: "q", States: async.States()})
+		require.NoError(t, err)
+		require.Zero(t, n)
+	}
+	_, err = s.Put(t.Context(), []async.Entry{{Queue: "q", Key: "\x00end of queued 0"}})
+	require.Error(t, err, "nobody's key")
 }

@@ -19,6 +19,9 @@ const maxBytes = 1 << 20
 // Put implements [async.Store]. All entries go in one statement; only where one of
 // them is a duplicate, or cannot be stored, they go one by one.
 func (s *Store) Put(ctx context.Context, entries []async.Entry) ([]async.Stored, error) {
+	if err := reserved(entries); err != nil {
+		return nil, err
+	}
 	answers := make([]async.Stored, 0, len(entries))
 	for len(entries) > 0 {
 		n, size := 0, 0
@@ -94,10 +97,13 @@ func (s *Store) insert(db *gorm.DB, entries []async.Entry) error {
 		args = append(args, e.Queue, e.Key, e.Priority, e.State, dueArg, notAfterArg, notAfterArg,
 			string(e.Reason), e.Note, carried, blob(e.Payload))
 	}
-	_, err := s.exec(db, `INSERT INTO {table} (queue, req_key, priority, state, due, not_after, ends, stored_at,
-		lease_until, token, attempts, checks, owner, reason, last_error, carried, payload) VALUES `+strings.Join(rows, ", "), args...)
+	_, err := s.exec(db, "INSERT INTO {table} ("+columnNames+") VALUES "+strings.Join(rows, ", "), args...)
 	return err
 }
+
+// columnNames are those of a new row.
+const columnNames = `queue, req_key, priority, state, due, not_after, ends, stored_at,
+	lease_until, token, attempts, checks, owner, reason, last_error, carried, payload`
 
 // blob is never NULL.
 func blob(b []byte) []byte {
@@ -139,10 +145,10 @@ func (r record) row() (async.Row, error) {
 	return row, nil
 }
 
-// micros is n microseconds, at most a year: never is beyond a Duration.
+// micros is n microseconds, at most a year either way: never is beyond a Duration.
 func micros(n int64) time.Duration {
 	const year = 365 * 24 * time.Hour
-	return time.Duration(min(n, year.Microseconds())) * time.Microsecond
+	return time.Duration(max(min(n, year.Microseconds()), -year.Microseconds())) * time.Microsecond
 }
 
 func rows(records []record) ([]async.Row, error) {

@@ -11,13 +11,16 @@ import (
 )
 
 func ExampleNew() {
-	g, err := guard.New(guard.Config{DailyCap: 20_000, Network: 2})
+	g, err := guard.New(guard.NewMemory(), guard.Config{DailyCap: 20_000, Network: 2})
 	if err != nil {
 		panic(err)
 	}
 	attacker := netip.MustParseAddr("192.0.2.7")
 	for i := range 3 {
-		d := g.Allow(fmt.Sprintf("+8613800138%03d", i), attacker)
+		d, err := g.Allow(context.Background(), fmt.Sprintf("+8613800138%03d", i), attacker)
+		if err != nil {
+			panic(err)
+		}
 		fmt.Printf("%v %q\n", d.Allowed, d.Reason)
 	}
 	// Output:
@@ -27,7 +30,7 @@ func ExampleNew() {
 }
 
 func ExampleProtect() {
-	g, err := guard.New(guard.Config{DailyCap: 1, CountryCode: "86"})
+	g, err := guard.New(guard.NewMemory(), guard.Config{DailyCap: 1, CountryCode: "86"})
 	if err != nil {
 		panic(err)
 	}

@@ -1,7 +1,7 @@
 // Package guard protects against SMS pumping: somebody asks for codes to numbers
 // that earn money by receiving them, and never enters one.
 //
-//	g, err := guard.New(guard.Config{DailyCap: 20_000, CountryCode: "86"})
+//	g, err := guard.New(store, guard.Config{DailyCap: 20_000, CountryCode: "86"})
 //	codes := guard.Protect(otpCodes, g)
 //	err = codes.Issue(guard.WithAddr(ctx, clientAddr), "login", phone)
 //
@@ -21,16 +21,15 @@
 // accounts hold, and as much for each day that it lasts. In the latter case honest
 // new users of these prefixes wait as well.
 //
-// Accounts are in memory and per instance, and their number is bounded; an instance
-// that restarts begins with full ones.
+// Accounts are in a [Store]: redisguard shares them among instances, [NewMemory] keeps
+// them in one.
 package guard
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
-	"time"
 
 	"github.com/bulwark-go/bulwark/smsx/otp"
 )
@@ -55,9 +54,9 @@ type Config struct {
 	// CountriesPerNetwork is the most countries a network may send to on a UTC day;
 	// 0 means 5.
 	CountriesPerNetwork int
-	// Capacity is how many accounts of a sort, and 10 times as many verified numbers,
-	// are remembered; 0 means 100000. Those beyond share one account.
-	Capacity int
+	// Failure says what happens when the store cannot be asked, and no backup either;
+	// 0 is [RefuseIt].
+	Failure FailurePolicy
 }
 
 // FieldError is a bad field of a [Config].
@@ -73,73 +72,50 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("guard: %s = %d %s", e.Field, e.Value, e.Reason)
 }
 
-// Reason says why a send was refused, from a closed set; "" if it was not.
-type Reason string
+// FailurePolicy says what becomes of a send when the store cannot be asked. The zero
+// FailurePolicy is RefuseIt.
+type FailurePolicy uint8
 
-// The reasons.
 const (
-	// ByNumber is no phone number.
-	ByNumber Reason = "number"
-	// ByPrefix is a prefix that sends, and verifies too little.
-	ByPrefix Reason = "prefix"
-	// ByCountry is a country that does.
-	ByCountry Reason = "country"
-	// ByNetwork is a caller's network that does.
-	ByNetwork Reason = "network"
-	// ByCountries is a network that asks for too many countries.
-	ByCountries Reason = "countries"
-	// BySpend is the daily cap.
-	BySpend Reason = "spend"
+	// RefuseIt refuses it: an attack must not win by overloading the store. Codes are
+	// mostly kept where the accounts are, and could not be sent then anyway.
+	RefuseIt FailurePolicy = iota
+	// AllowIt lets it go on uncharged, as what an attack costs is bounded elsewhere.
+	AllowIt
 )
-
-// Decision is whether a send may go on. The zero Decision is a refusal.
-type Decision struct {
-	// Allowed tells that it may.
-	Allowed bool
-	// Known tells that the number was verified before, so that nothing was charged.
-	Known bool
-	// Reason is why not.
-	Reason Reason
-}
 
 // Guard decides about sends. It is safe for concurrent use. Make it with [New].
 type Guard struct {
-	cfg       Config
-	now       func() time.Time
-	known     func(number string) bool
-	normalise func(string) (string, error)
-
-	mu                        sync.Mutex
-	prefixes, countries, nets table
-	today                     int64
-	spent                     int
-	spread                    map[netip.Prefix]map[string]bool // of today
-	recent, older             map[string]bool                  // verified numbers, two generations
+	store, backup Store
+	cfg           Config
+	known         func(ctx context.Context, number string) bool
+	normalise     func(string) (string, error)
 }
 
-// New returns a guard whose accounts are full.
-func New(cfg Config, opts ...Option) (*Guard, error) {
+// New returns a guard over the accounts in store. Guards that share one should have the
+// same Config. It returns every violation of the Config as a [*FieldError].
+func New(store Store, cfg Config, opts ...Option) (*Guard, error) {
 	for field, value := range map[*int]int{
 		&cfg.PrefixDigits: 7, &cfg.Prefix: 20, &cfg.Country: 400, &cfg.Network: 40, &cfg.PerVerified: 5,
-		&cfg.CountriesPerNetwork: 5, &cfg.Capacity: 100_000,
+		&cfg.CountriesPerNetwork: 5,
 	} {
 		if *field == 0 {
 			*field = value
 		}
 	}
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
 	g := &Guard{
-		cfg: cfg, now: time.Now, known: func(string) bool { return false }, normalise: otp.E164(cfg.CountryCode),
-		prefixes: newTable(cfg.Prefix, cfg.Capacity), countries: newTable(cfg.Country, cfg.Capacity),
-		nets: newTable(cfg.Network, cfg.Capacity), spread: map[netip.Prefix]map[string]bool{}, recent: map[string]bool{},
+		store: store, cfg: cfg, normalise: otp.E164(cfg.CountryCode),
+		known: func(context.Context, string) bool { return false },
 	}
 	for _, opt := range opts {
 		opt.apply(g)
 	}
-	if g.now == nil || g.known == nil {
-		return nil, errors.New("guard: clock and known must not be nil")
+	err := cfg.validate()
+	if store == nil || g.known == nil {
+		err = errors.Join(err, errors.New("guard: store and known must not be nil"))
+	}
+	if err != nil {
+		return nil, err
 	}
 	return g, nil
 }
@@ -159,8 +135,15 @@ func (c Config) validate() error {
 	within("Network", c.Network, 2, many)
 	within("PerVerified", c.PerVerified, 2, 20)
 	within("CountriesPerNetwork", c.CountriesPerNetwork, 1, 1000)
-	within("Capacity", c.Capacity, 1, 10_000_000)
+	within("Failure", int(c.Failure), int(RefuseIt), int(AllowIt))
 	return errors.Join(errs...)
+}
+
+func (c Config) limits() Limits {
+	return Limits{
+		DailyCap: c.DailyCap, Prefix: c.Prefix, Country: c.Country, Network: c.Network,
+		PerVerified: c.PerVerified, CountriesPerNetwork: c.CountriesPerNetwork,
+	}
 }
 
 // Option configures a [Guard].
@@ -170,117 +153,73 @@ type optionFunc func(*Guard)
 
 func (f optionFunc) apply(g *Guard) { f(g) }
 
-// WithClock sets the wall clock, safe for concurrent use; it is [time.Now] without.
-func WithClock(now func() time.Time) Option { return optionFunc(func(g *Guard) { g.now = now }) }
-
-// WithKnown sets what tells, beyond those that the guard itself saw, whether a number
-// in E.164 was verified before: a look-up of your users. It must be safe for
-// concurrent use.
-func WithKnown(known func(number string) bool) Option {
+// WithKnown sets what tells, beyond what the store knows, whether a number in E.164
+// was verified before: a look-up of your users. It must be safe for concurrent use, and
+// answer false when it cannot tell.
+func WithKnown(known func(ctx context.Context, number string) bool) Option {
 	return optionFunc(func(g *Guard) { g.known = known })
 }
 
+// WithBackup sets the store that is asked when the first one fails, such as a
+// [Memory]: then each instance has accounts of its own. [Config.Failure] decides when
+// that fails as well, or without one.
+func WithBackup(s Store) Option { return optionFunc(func(g *Guard) { g.backup = s }) }
+
 // Allow decides about a send to number, which addr asked for, and charges it. An
-// invalid address has no network of its own: all such share one.
-func (g *Guard) Allow(number string, addr netip.Addr) Decision {
-	number, err := g.normalise(number)
+// invalid address has no network of its own: all such share one. The error is a store's,
+// beside the Decision that was made without it; a ctx that ended is one.
+func (g *Guard) Allow(ctx context.Context, number string, addr netip.Addr) (Decision, error) {
+	s, err := g.send(number, addr)
 	if err != nil {
-		return Decision{Reason: ByNumber}
+		return Decision{Reason: ByNumber}, nil
 	}
-	known := g.known(number) // a caller's function: not under the lock
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if known || g.recent[number] || g.older[number] {
-		return Decision{Allowed: true, Known: true}
+	if g.known(ctx, s.Number) {
+		return Decision{Allowed: true, Known: true}, nil
 	}
-	now := g.now()
-	if today := now.Unix() / 86_400; today != g.today {
-		g.today, g.spent, g.spread = today, 0, map[netip.Prefix]map[string]bool{}
+	d, err := g.store.Take(ctx, s, g.cfg.limits())
+	if err == nil || ctx.Err() != nil {
+		return d, err
 	}
-	a := g.accounts(number, addr, now)
-	network, country := networkOf(addr), countryOf(number)
-	if why := g.refusal(a, network, country); why != "" {
-		return Decision{Reason: why}
-	}
-	for _, account := range a {
-		account.credit--
-	}
-	g.spent++
-	g.note(network, country)
-	return Decision{Allowed: true}
-}
-
-func (g *Guard) refusal(a [3]*account, network netip.Prefix, country string) Reason {
-	reached := g.spread[network]
-	switch {
-	case g.spent >= g.cfg.DailyCap:
-		return BySpend
-	case !a[0].open():
-		return ByNetwork
-	case len(reached) >= g.cfg.CountriesPerNetwork && !reached[country]:
-		return ByCountries
-	case !a[1].open():
-		return ByPrefix
-	case !a[2].open():
-		return ByCountry
-	}
-	return ""
-}
-
-// note remembers which countries a network asked for, of as many networks as there
-// is room.
-func (g *Guard) note(network netip.Prefix, country string) {
-	reached := g.spread[network]
-	if reached == nil {
-		if len(g.spread) >= g.cfg.Capacity {
-			return
+	if g.backup != nil {
+		d, failed := g.backup.Take(ctx, s, g.cfg.limits())
+		if d.Degraded = true; failed == nil {
+			return d, err
 		}
-		reached = map[string]bool{}
-		g.spread[network] = reached
 	}
-	reached[country] = true
+	if g.cfg.Failure == AllowIt {
+		return Decision{Allowed: true, Degraded: true}, err
+	}
+	return Decision{Degraded: true, Reason: ByFailure}, err
 }
 
 // Verified tells the guard that a code sent to number was entered, by addr. The first
-// time it earns sends; from then on the number passes.
-func (g *Guard) Verified(number string, addr netip.Addr) {
-	number, err := g.normalise(number)
+// time it earns sends; from then on the number passes. The error is the store's: then
+// the number has earned nothing.
+func (g *Guard) Verified(ctx context.Context, number string, addr netip.Addr) error {
+	s, err := g.send(number, addr)
 	if err != nil {
-		return
+		return nil // Allow has refused it
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.recent[number] || g.older[number] {
-		g.recent[number] = true
-		return
-	}
-	if len(g.recent) >= 5*g.cfg.Capacity {
-		g.recent, g.older = map[string]bool{}, g.recent
-	}
-	g.recent[number] = true
-	for _, account := range g.accounts(number, addr, g.now()) {
-		account.earn(float64(g.cfg.PerVerified))
-	}
+	return g.store.Earn(ctx, s, g.cfg.limits())
 }
 
-// Refund gives back what an allowed send took that was certainly not sent.
-func (g *Guard) Refund(number string, addr netip.Addr) {
-	number, err := g.normalise(number)
+// Refund gives back what an allowed send took that was certainly not sent. The error is
+// the store's: then it took what it took.
+func (g *Guard) Refund(ctx context.Context, number string, addr netip.Addr) error {
+	s, err := g.send(number, addr)
 	if err != nil {
-		return
+		return nil
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.spent = max(g.spent-1, 0) // yesterday's, at midnight, makes today's cap one more
-	for _, account := range g.accounts(number, addr, g.now()) {
-		account.earn(1)
-	}
+	return g.store.Refund(ctx, s, g.cfg.limits())
 }
 
-// accounts returns those of the network, the prefix and the country.
-func (g *Guard) accounts(number string, addr netip.Addr, now time.Time) [3]*account {
-	prefix := number[:min(len(number), g.cfg.PrefixDigits+1)]
-	return [3]*account{
-		g.nets.get(networkOf(addr).String(), now), g.prefixes.get(prefix, now), g.countries.get(countryOf(number), now),
+func (g *Guard) send(number string, addr netip.Addr) (Send, error) {
+	number, err := g.normalise(number)
+	if err != nil {
+		return Send{}, err
 	}
+	return Send{
+		Number: number, Network: networkOf(addr).String(),
+		Prefix: number[:min(len(number), g.cfg.PrefixDigits+1)], Country: countryOf(number),
+	}, nil
 }

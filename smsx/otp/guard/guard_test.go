@@ -10,8 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bulwark-go/bulwark/observe/observetest"
 	"github.com/bulwark-go/bulwark/smsx/otp"
 	"github.com/bulwark-go/bulwark/smsx/otp/guard"
+	"github.com/bulwark-go/bulwark/smsx/otp/guard/guardtest"
 )
 
 var home = netip.MustParseAddr("192.0.2.1")
@@ -24,20 +26,35 @@ type bench struct {
 }
 
 func newBench(t *testing.T, cfg guard.Config, opts ...guard.Option) *bench {
+	return newBenchOf(t, cfg, 100_000, opts...)
+}
+
+func newBenchOf(t *testing.T, cfg guard.Config, capacity int, opts ...guard.Option) *bench {
 	b := &bench{t: t, now: time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)}
 	if cfg.DailyCap == 0 {
 		cfg.DailyCap = 1000
 	}
+	store := guard.NewMemory(guard.WithClock(func() time.Time { return b.now }), guard.WithCapacity(capacity))
 	var err error
-	b.Guard, err = guard.New(cfg, append(opts, guard.WithClock(func() time.Time { return b.now }))...)
+	b.Guard, err = guard.New(store, cfg, opts...)
 	require.NoError(t, err)
 	return b
 }
 
+func (b *bench) allow(number string, addr netip.Addr) guard.Decision {
+	d, err := b.Allow(b.t.Context(), number, addr)
+	require.NoError(b.t, err)
+	return d
+}
+
 func (b *bench) ask(number string, addr netip.Addr) guard.Reason {
-	d := b.Allow(number, addr)
+	d := b.allow(number, addr)
 	require.Equal(b.t, d.Allowed, d.Reason == "")
 	return d.Reason
+}
+
+func (b *bench) verified(number string, addr netip.Addr) {
+	require.NoError(b.t, b.Verified(b.t.Context(), number, addr))
 }
 
 func number(i int) string { return fmt.Sprintf("+86138%08d", i) }
@@ -67,11 +84,11 @@ func TestVerificationsAndTimeOpenAnAccount(t *testing.T) {
 		require.Empty(t, b.ask(number(i), addr(i)))
 	}
 	require.Equal(t, guard.ByPrefix, b.ask(number(20), addr(20)))
-	b.Verified(number(0), addr(0))
+	b.verified(number(0), addr(0))
 	require.Equal(t, guard.ByPrefix, b.ask(number(20), addr(20)), "not half full")
-	b.Verified(number(0), addr(0)) // the same number proves nothing more
+	b.verified(number(0), addr(0)) // the same number proves nothing more
 	require.Equal(t, guard.ByPrefix, b.ask(number(20), addr(20)))
-	b.Verified(number(1), addr(1))
+	b.verified(number(1), addr(1))
 	require.Empty(t, b.ask(number(20), addr(20)))
 	for i := 21; b.ask(number(i), addr(i)) == ""; i++ {
 		require.Less(t, i, 40)
@@ -84,14 +101,14 @@ func TestVerificationsAndTimeOpenAnAccount(t *testing.T) {
 
 func TestVerifiedNumbersAlwaysPass(t *testing.T) {
 	b := newBench(t, guard.Config{DailyCap: 2, Network: 2, Prefix: 2},
-		guard.WithKnown(func(n string) bool { return n == number(7) }))
+		guard.WithKnown(func(_ context.Context, n string) bool { return n == number(7) }))
 	require.Empty(t, b.ask(number(0), home))
-	b.Verified(number(0), home)
+	b.verified(number(0), home)
 	require.Empty(t, b.ask(number(1), home))
 	require.Equal(t, guard.BySpend, b.ask(number(2), home))
 	for range 100 {
-		require.Equal(t, guard.Decision{Allowed: true, Known: true}, b.Allow(number(0), home))
-		require.Equal(t, guard.Decision{Allowed: true, Known: true}, b.Allow(number(7), home))
+		require.Equal(t, guard.Decision{Allowed: true, Known: true}, b.allow(number(0), home))
+		require.Equal(t, guard.Decision{Allowed: true, Known: true}, b.allow(number(7), home))
 	}
 	b.now = b.now.Add(24 * time.Hour)
 	require.Empty(t, b.ask(number(2), home), "the cap is a day's")
@@ -109,7 +126,7 @@ func TestANetworkAsksForFewCountries(t *testing.T) {
 }
 
 func TestAccountsBeyondTheCapacityShareOne(t *testing.T) {
-	b := newBench(t, guard.Config{Capacity: 4, Network: 3, Prefix: 1000, Country: 1000})
+	b := newBenchOf(t, guard.Config{Network: 3, Prefix: 1000, Country: 1000}, 4)
 	allowed := 0
 	for i := range 300 {
 		if b.ask(number(i), addr(i)) == "" {
@@ -167,15 +184,119 @@ func secret(sign byte) []byte {
 }
 
 func TestNewNamesEveryViolation(t *testing.T) {
-	_, err := guard.New(guard.Config{PrefixDigits: 2, Prefix: 1, Country: -1, Network: 1, PerVerified: 21, CountriesPerNetwork: -1, Capacity: -1})
-	for _, field := range []string{"DailyCap", "PrefixDigits", "Prefix", "Country", "Network", "PerVerified", "CountriesPerNetwork", "Capacity"} {
+	memory := guard.NewMemory()
+	_, err := guard.New(memory, guard.Config{PrefixDigits: 2, Prefix: 1, Country: -1, Network: 1, PerVerified: 21, CountriesPerNetwork: -1, Failure: 2})
+	for _, field := range []string{"DailyCap", "PrefixDigits", "Prefix", "Country", "Network", "PerVerified", "CountriesPerNetwork", "Failure"} {
 		require.ErrorContains(t, err, "guard: "+field+" = ")
 	}
-	_, err = guard.New(guard.Config{DailyCap: 1}, guard.WithClock(nil))
+	_, err = guard.New(nil, guard.Config{DailyCap: 1})
+	require.Error(t, err)
+	_, err = guard.New(memory, guard.Config{DailyCap: 1}, guard.WithKnown(nil))
 	require.Error(t, err)
 	b := newBench(t, guard.Config{})
 	require.Equal(t, guard.ByNumber, b.ask("hello", home))
-	b.Verified("hello", home)
-	b.Refund("hello", home)
-	require.False(t, errors.Is(err, guard.ErrBlocked))
+	b.verified("hello", home)
+	require.NoError(t, b.Refund(t.Context(), "hello", home))
+}
+
+func TestMemoryConforms(t *testing.T) {
+	guardtest.Test(t, func(*testing.T) guardtest.Harness {
+		now := time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
+		return guardtest.Harness{
+			Store:   guard.NewMemory(guard.WithClock(func() time.Time { return now })),
+			Advance: func(d time.Duration) { now = now.Add(d) },
+		}
+	})
+}
+
+// broken is a store that cannot be asked.
+type broken struct{ guard.Store }
+
+var errBroken = errors.New("no such host")
+
+func (broken) Take(context.Context, guard.Send, guard.Limits) (guard.Decision, error) {
+	return guard.Decision{}, errBroken
+}
+func (broken) Earn(context.Context, guard.Send, guard.Limits) error   { return errBroken }
+func (broken) Refund(context.Context, guard.Send, guard.Limits) error { return errBroken }
+
+// A store that fails has a policy, and a backup goes before it.
+func TestWhatHappensWithoutTheStore(t *testing.T) {
+	cfg := guard.Config{DailyCap: 10, Network: 2}
+	refusing, err := guard.New(broken{}, cfg)
+	require.NoError(t, err)
+	d, err := refusing.Allow(t.Context(), number(1), home)
+	require.ErrorIs(t, err, errBroken)
+	require.Equal(t, guard.Decision{Degraded: true, Reason: guard.ByFailure}, d)
+
+	cfg.Failure = guard.AllowIt
+	allowing, err := guard.New(broken{}, cfg)
+	require.NoError(t, err)
+	d, err = allowing.Allow(t.Context(), number(1), home)
+	require.ErrorIs(t, err, errBroken)
+	require.Equal(t, guard.Decision{Allowed: true, Degraded: true}, d)
+
+	backed, err := guard.New(broken{}, cfg, guard.WithBackup(guard.NewMemory()))
+	require.NoError(t, err)
+	for i, want := range []guard.Reason{"", "", guard.ByNetwork} {
+		d, err = backed.Allow(t.Context(), number(i), home)
+		require.ErrorIs(t, err, errBroken)
+		require.Equal(t, want, d.Reason)
+		require.True(t, d.Degraded)
+	}
+	left, cancel := context.WithCancel(t.Context())
+	cancel()
+	d, err = allowing.Allow(left, number(1), home)
+	require.Error(t, err)
+	require.False(t, d.Allowed, "who left gets nothing")
+}
+
+// Codes go on without the store as its policy says, and a right code is right without
+// it.
+func TestProtectedCodesWithoutTheStore(t *testing.T) {
+	keys := otp.Keys{Subject: secret(1), Codes: []otp.Key{{ID: "a", Secret: secret(2)}}}
+	var code string
+	codes, err := otp.New(otp.NewMemory(), otp.SenderFunc(func(_ context.Context, d otp.Delivery) error {
+		code = d.Code
+		return nil
+	}), keys, otp.Config{CountryCode: "86"})
+	require.NoError(t, err)
+	for _, policy := range []guard.FailurePolicy{guard.RefuseIt, guard.AllowIt} {
+		g, err := guard.New(broken{}, guard.Config{DailyCap: 10, CountryCode: "86", Failure: policy})
+		require.NoError(t, err)
+		err = guard.Protect(codes, g).Issue(t.Context(), "login", "13800138000")
+		if policy == guard.RefuseIt {
+			require.ErrorIs(t, err, guard.ErrBlocked)
+			require.ErrorIs(t, err, errBroken)
+			continue
+		}
+		require.NoError(t, err)
+		ok, err := guard.Protect(codes, g).Verify(t.Context(), "login", "13800138000", code)
+		require.NoError(t, err)
+		require.True(t, ok)
+	}
+}
+
+func TestObserveTellsResultsAndNoNames(t *testing.T) {
+	recorder := observetest.NewRecorder(t)
+	store := guard.Observe(guard.NewMemory(), recorder)
+	g, err := guard.New(store, guard.Config{DailyCap: 2})
+	require.NoError(t, err)
+	for i := range 3 {
+		_, err := g.Allow(t.Context(), number(i), home)
+		require.NoError(t, err)
+	}
+	require.NoError(t, g.Verified(t.Context(), number(0), home))
+	_, err = g.Allow(t.Context(), number(0), home)
+	require.NoError(t, err)
+	require.NoError(t, g.Refund(t.Context(), number(1), home))
+	var seen []string
+	for _, r := range recorder.Records() {
+		seen = append(seen, fmt.Sprint(r.Kind.Action, " ", r.Result.Outcome, " ", r.Label("result")))
+	}
+	require.NotContains(t, recorder.String(), "138000")
+	require.Equal(t, []string{
+		"take ok allowed", "take ok allowed", "take rejected spend", "earn ok ", "take ok known", "refund ok ",
+	}, seen)
+	require.Equal(t, store, guard.Observe(store, nil))
 }

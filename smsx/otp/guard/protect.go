@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/bulwark-go/bulwark/smsx/otp"
 )
@@ -17,13 +18,25 @@ var ErrBlocked = errors.New("guard: blocked")
 type BlockedError struct {
 	// Reason is fit for a label.
 	Reason Reason
+	// Err is the store's where Reason is [ByFailure].
+	Err error
 }
 
 // Error implements error.
-func (e *BlockedError) Error() string { return fmt.Sprintf("guard: blocked by %s", e.Reason) }
+func (e *BlockedError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("guard: blocked by %s: %v", e.Reason, e.Err)
+	}
+	return fmt.Sprintf("guard: blocked by %s", e.Reason)
+}
 
-// Unwrap returns [ErrBlocked].
-func (e *BlockedError) Unwrap() error { return ErrBlocked }
+// Unwrap returns [ErrBlocked], and Err.
+func (e *BlockedError) Unwrap() []error {
+	if e.Err == nil {
+		return []error{ErrBlocked}
+	}
+	return []error{ErrBlocked, e.Err}
+}
 
 // Codes is what [Protect] protects, as [otp.Codes] is.
 type Codes interface {
@@ -43,8 +56,16 @@ func WithAddr(ctx context.Context, addr netip.Addr) context.Context {
 
 // Protect returns Codes that ask g before each issue and tell it of each success. An
 // issue that g refuses is a [BlockedError]; one that was certainly not sent is given
-// back.
+// back. What a store fails to note after the send or the verification is no error of
+// theirs: [Observe] the store to hear of it.
 func Protect(next Codes, g *Guard) Codes { return &protected{next, g} }
+
+// settle bounds what is noted after a send, also when the caller is gone.
+const settle = 2 * time.Second
+
+func settling(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), settle)
+}
 
 type protected struct {
 	next  Codes
@@ -53,13 +74,18 @@ type protected struct {
 
 func (p *protected) Issue(ctx context.Context, purpose, subject string) error {
 	addr, _ := ctx.Value(addrKey{}).(netip.Addr)
-	d := p.guard.Allow(subject, addr)
+	d, err := p.guard.Allow(ctx, subject, addr)
 	if !d.Allowed {
-		return &BlockedError{d.Reason}
+		if d.Reason == "" {
+			return err // the caller left
+		}
+		return &BlockedError{Reason: d.Reason, Err: err}
 	}
-	err := p.next.Issue(ctx, purpose, subject)
-	if !d.Known && (errors.Is(err, otp.ErrLimited) || errors.Is(err, otp.ErrRejected)) {
-		p.guard.Refund(subject, addr)
+	err = p.next.Issue(ctx, purpose, subject)
+	if !d.Known && !d.Degraded && (errors.Is(err, otp.ErrLimited) || errors.Is(err, otp.ErrRejected)) {
+		ctx, cancel := settling(ctx)
+		defer cancel()
+		_ = p.guard.Refund(ctx, subject, addr) // the send is charged then: nobody's code depends on it
 	}
 	return err
 }
@@ -68,7 +94,9 @@ func (p *protected) Verify(ctx context.Context, purpose, subject, code string) (
 	ok, err := p.next.Verify(ctx, purpose, subject, code)
 	if ok && err == nil {
 		addr, _ := ctx.Value(addrKey{}).(netip.Addr)
-		p.guard.Verified(subject, addr)
+		ctx, cancel := settling(ctx)
+		defer cancel()
+		_ = p.guard.Verified(ctx, subject, addr) // the code was right, whatever becomes of the accounts
 	}
 	return ok, err
 }

@@ -73,6 +73,15 @@ func (r *Users) FindOrCreateByPhone(ctx context.Context, phone string) (int64, e
 		dao.User{Phone: sql.NullString{String: phone, Valid: true}})
 }
 
+// HasPhone tells whether there is an account with the phone.
+func (r *Users) HasPhone(ctx context.Context, phone string) (bool, error) {
+	_, err := r.table.ByPhone(ctx, phone)
+	if errors.Is(err, domain.ErrUserNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // FindOrCreateByWechat returns the id of the account with the openid, which is made
 // when there is none.
 func (r *Users) FindOrCreateByWechat(ctx context.Context, info domain.WechatInfo) (int64, error) {

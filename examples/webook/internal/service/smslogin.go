@@ -8,6 +8,7 @@ import (
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository"
 	"github.com/bulwark-go/bulwark/smsx"
 	"github.com/bulwark-go/bulwark/smsx/otp"
+	"github.com/bulwark-go/bulwark/smsx/otp/guard"
 	"github.com/bulwark-go/bulwark/smsx/phone"
 )
 
@@ -17,13 +18,13 @@ const loginPurpose = "login"
 // SMSLogin lets people in who hold a phone. It is safe for concurrent use.
 type SMSLogin struct {
 	users  *repository.Users
-	codes  *otp.Codes
+	codes  guard.Codes
 	region string
 }
 
 // NewSMSLogin returns the use case. Numbers without a country code are of the
 // region, such as "CN".
-func NewSMSLogin(users *repository.Users, codes *otp.Codes, region string) *SMSLogin {
+func NewSMSLogin(users *repository.Users, codes guard.Codes, region string) *SMSLogin {
 	return &SMSLogin{users: users, codes: codes, region: region}
 }
 
@@ -53,7 +54,7 @@ func (l *SMSLogin) Send(ctx context.Context, number string) (Sent, error) {
 		return SentLater, nil
 	case err == nil:
 		return SentNow, nil
-	case errors.Is(err, otp.ErrLimited):
+	case errors.Is(err, otp.ErrLimited), refused(err):
 		return 0, errs.TooManyCodes(err)
 	case errors.Is(err, smsx.ErrUnknown):
 		return SentPerhaps, nil
@@ -62,6 +63,12 @@ func (l *SMSLogin) Send(ctx context.Context, number string) (Sent, error) {
 	default:
 		return 0, errs.Unavailable(err)
 	}
+}
+
+// refused tells that a guard has decided, and not only failed to.
+func refused(err error) bool {
+	var blocked *guard.BlockedError
+	return errors.As(err, &blocked) && blocked.Err == nil
 }
 
 // Login returns the id of the account with the number, which is made when there is

@@ -2,12 +2,14 @@ package web
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/gin-gonic/gin"
 
 	"github.com/bulwark-go/bulwark/examples/webook/internal/service"
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/ginx/session"
+	"github.com/bulwark-go/bulwark/smsx/otp/guard"
 )
 
 // SMS serves the login with a code by text message.
@@ -23,8 +25,14 @@ func NewSMS(logins *service.SMSLogin, sessions *session.Manager) *SMS {
 
 // Register adds the routes to r.
 func (h *SMS) Register(r gin.IRouter) {
-	r.POST("/users/login_sms/code/send", ginx.WrapBody(h.sendCode))
-	r.POST("/users/login_sms", ginx.WrapBody(h.login))
+	r.POST("/users/login_sms/code/send", withAddr, ginx.WrapBody(h.sendCode))
+	r.POST("/users/login_sms", withAddr, ginx.WrapBody(h.login))
+}
+
+// withAddr tells the guard of codes who asks.
+func withAddr(c *gin.Context) {
+	addr, _ := netip.ParseAddr(c.ClientIP()) // invalid ones are one network
+	c.Request = c.Request.WithContext(guard.WithAddr(c.Request.Context(), addr))
 }
 
 type sendCodeReq struct {
