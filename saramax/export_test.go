@@ -40,3 +40,16 @@ func WithEarlier(f func(*sarama.ConsumerMessage) int) Option {
 
 // SetFetchMap makes h read back commits with f.
 func (h *GroupHandler) SetFetchMap(f func(string, int32) (int64, string, error)) { h.fetchMap = f }
+
+// Looks counts how often workers and timers of the claims of now looked for work.
+func Looks(h *GroupHandler) (n int64) {
+	h.each(func(c *claim) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		n += c.turns
+	})
+	return n
+}
+
+// Ticks counts how often the session's ticker fired.
+func Ticks(h *GroupHandler) int64 { return h.beats.Load() }
