@@ -148,10 +148,7 @@ func TestVerdictsOfSingleRecords(t *testing.T) {
 
 func TestPanicsAndGoexitAreTheRecordsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := int64(20_000)
-		if testenv.Long() {
-			n = 100_000
-		}
+		n := int64(testenv.Scale(20_000, 100_000))
 		var done atomic.Int64
 		u := newUnit(t, each(func(_ context.Context, rec rawRecord) error {
 			switch {
