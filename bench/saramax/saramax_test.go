@@ -99,9 +99,12 @@ func contenders() []contender {
 		})},
 		{"bare batches", bareBatches},
 		{"bulwark Batch", consumer(func(c *count) saramax.Work {
-			return saramax.Batch(func(_ context.Context, batch []saramax.Record[[]byte]) []saramax.Verdict { c.add(len(batch)); return nil },
+			return saramax.Batch(func(_ context.Context, batch []saramax.Record[[]byte]) []saramax.Verdict {
+				c.add(len(batch))
+				return nil
+			},
 				saramax.WithCodec(saramax.Raw()))
-		}, saramax.WithBatch(500, 200*time.Millisecond))},
+		}, saramax.WithBatch(500, 5*time.Millisecond))},
 		{"watermill", watermill},
 	}
 }
@@ -219,7 +222,7 @@ func bareBatches(t testing.TB, addrs []string, group string, c *count) time.Dura
 					return
 				}
 				if len(batch) == 0 {
-					linger.Reset(200 * time.Millisecond)
+					linger.Reset(5 * time.Millisecond)
 				}
 				if batch = append(batch, m); len(batch) == 500 {
 					fire()
