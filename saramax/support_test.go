@@ -37,6 +37,7 @@ func config() *sarama.Config {
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.RequiredAcks = sarama.WaitForAll
 	cfg.Producer.Partitioner = sarama.NewManualPartitioner
+	cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
 	return cfg
 }
 
