@@ -19,20 +19,16 @@ type room struct {
 type waiter struct {
 	bytes   int
 	granted chan struct{}
+	place   *list.Element
 }
 
-// enter takes room for one record. It returns ErrBufferFull when done closes first.
+// enter takes room for one record. It returns ErrBufferFull when ctx ends first, and
+// ErrProducerClosed when closing does.
 func (r *room) enter(ctx context.Context, closing <-chan struct{}, bytes int) error {
-	r.mu.Lock()
-	if r.waiting.Len() == 0 && r.fits(bytes) {
-		r.take(bytes)
-		r.mu.Unlock()
+	w := r.queue(bytes)
+	if w == nil {
 		return nil
 	}
-	w := &waiter{bytes, make(chan struct{})}
-	place := r.waiting.PushBack(w)
-	r.mu.Unlock()
-
 	var err error
 	select {
 	case <-w.granted:
@@ -42,19 +38,32 @@ func (r *room) enter(ctx context.Context, closing <-chan struct{}, bytes int) er
 	case <-ctx.Done():
 		err = ErrBufferFull
 	}
-	r.giveUp(w, place)
+	r.giveUp(w)
 	return err
 }
 
+// queue returns nil when the room is granted at once.
+func (r *room) queue(bytes int) *waiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting.Len() == 0 && r.fits(bytes) {
+		r.take(bytes)
+		return nil
+	}
+	w := &waiter{bytes: bytes, granted: make(chan struct{})}
+	w.place = r.waiting.PushBack(w)
+	return w
+}
+
 // giveUp takes w out of the line, or gives back what it was granted meanwhile.
-func (r *room) giveUp(w *waiter, place *list.Element) {
+func (r *room) giveUp(w *waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {
 	case <-w.granted:
 		r.put(w.bytes)
 	default:
-		r.waiting.Remove(place)
+		r.waiting.Remove(w.place)
 	}
 	r.admit() // the next one may fit where w did not
 }
