@@ -11,7 +11,7 @@ import (
 	"github.com/bulwark-go/bulwark/saramax"
 )
 
-type readEvent struct{ Article, User int64 }
+type articleRead struct{ Article, User int64 }
 
 func ExampleNewProducer() {
 	kafka, err := embedded.StartKafka(embedded.KafkaConfig{Topics: []embedded.Topic{{Name: "read_article"}}})
@@ -24,17 +24,17 @@ func ExampleNewProducer() {
 	if err != nil {
 		panic(err)
 	}
-	reads, err := saramax.NewProducer(raw, "read_article", saramax.JSON[readEvent]())
+	reads, err := saramax.NewProducer(raw, "read_article", saramax.JSON[articleRead]())
 	if err != nil {
 		panic(err)
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	receipt, err := reads.Send(ctx, []byte("article-7"), readEvent{Article: 7, User: 1})
+	receipt, err := reads.Send(ctx, []byte("article-7"), articleRead{Article: 7, User: 1})
 	fmt.Println(receipt.Topic, receipt.Partition, receipt.Offset, err)
 
-	pending, err := reads.Enqueue(ctx, []byte("article-7"), readEvent{Article: 7, User: 2})
+	pending, err := reads.Enqueue(ctx, []byte("article-7"), articleRead{Article: 7, User: 2})
 	if err != nil {
 		panic(err) // not produced
 	}

@@ -22,12 +22,12 @@ func TestSendReturnsWhereTheRecordLies(t *testing.T) {
 	addrs := testenv.Kafka(t)
 	topic := testenv.Topic(t, addrs, 1)
 	raw := newRaw(t, addrs, saramax.NewConfig("svc"))
-	events, err := saramax.NewProducer(raw, topic, saramax.JSON[readEvent]())
+	events, err := saramax.NewProducer(raw, topic, saramax.JSON[articleRead]())
 	require.NoError(t, err)
 	require.Equal(t, topic, events.Topic())
 
 	for i := range int64(3) {
-		receipt, err := events.Send(within(t), []byte("k"), readEvent{Article: i}, saramax.Header{Key: "h", Value: []byte("v")})
+		receipt, err := events.Send(within(t), []byte("k"), articleRead{Article: i}, saramax.Header{Key: "h", Value: []byte("v")})
 		require.NoError(t, err)
 		require.Equal(t, saramax.Receipt{Topic: topic, Partition: 0, Offset: i}, receipt)
 	}
@@ -285,13 +285,13 @@ func TestValuesKeysAndHeadersAreTheCallersAgain(t *testing.T) {
 	cfg := saramax.NewConfig("svc")
 	proxy := viaProxy(t, addrs, cfg)
 	raw := newRaw(t, addrs, cfg)
-	events, err := saramax.NewProducer(raw, topic, saramax.JSON[*readEvent]())
+	events, err := saramax.NewProducer(raw, topic, saramax.JSON[*articleRead]())
 	require.NoError(t, err)
 	_, err = raw.Publish(within(t), saramax.Message{Topic: topic})
 	require.NoError(t, err)
 
 	proxy.Set(holdAnswers) // so that the second waits in the client
-	key, value, header := []byte("key"), &readEvent{}, saramax.Header{Key: "h", Value: []byte("val")}
+	key, value, header := []byte("key"), &articleRead{}, saramax.Header{Key: "h", Value: []byte("val")}
 	var pending []*saramax.Pending
 	for i := range int64(20) {
 		value.Article = i
