@@ -132,7 +132,7 @@ func (m *Monitor) askCommits(ctx context.Context, all map[string][]int32) error 
 	}
 	now := time.Now()
 	response, err := broker.FetchOffset(sarama.NewOffsetFetchRequest(m.client.Config().Version, m.group, all))
-	if err == nil && !errors.Is(response.Err, sarama.ErrNoError) {
+	if err == nil && !errors.Is(response.Err, sarama.ErrNoError) && !errors.Is(response.Err, sarama.ErrGroupIDNotFound) {
 		err = response.Err
 	}
 	if err != nil {
@@ -147,6 +147,8 @@ func (m *Monitor) askCommits(ctx context.Context, all map[string][]int32) error 
 			block := response.GetBlock(topic, partition)
 			switch {
 			case ctx.Err() != nil:
+			case errors.Is(response.Err, sarama.ErrGroupIDNotFound), block != nil && errors.Is(block.Err, sarama.ErrGroupIDNotFound):
+				m.historyOf(place{topic, partition}).commits(now, -1) // it has never committed
 			case block == nil:
 				errs = append(errs, sarama.ErrIncompleteResponse)
 			case !errors.Is(block.Err, sarama.ErrNoError):
