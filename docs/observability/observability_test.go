@@ -15,12 +15,20 @@ func TestAlertsFireAndKeepQuietAsTheirTestsSay(t *testing.T) {
 	if err != nil {
 		t.Skip("promtool is not installed: the alert rules did not run (scripts/install.sh promtool)")
 	}
-	out, err := exec.Command(promtool, "test", "rules", "alerts_test.yaml").CombinedOutput()
-	require.NoError(t, err, string(out))
+	for _, rules := range []string{"alerts_test.yaml", "kafka-alerts_test.yaml"} {
+		out, err := exec.Command(promtool, "test", "rules", rules).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
 }
 
 func TestDashboardPanelsHaveQueriesAndDescriptions(t *testing.T) {
-	data, err := os.ReadFile("dashboard.json")
+	for _, file := range []string{"dashboard.json", "kafka-dashboard.json"} {
+		t.Run(file, func(t *testing.T) { checkDashboard(t, file) })
+	}
+}
+
+func checkDashboard(t *testing.T, file string) {
+	data, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var dashboard struct {
 		Panels []struct {

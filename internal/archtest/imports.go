@@ -82,6 +82,7 @@ var technologies = map[string][]string{
 	"gormx/dualwrite":              {orm},
 	"saramax":                      {kafka},
 	"saramax/outbox":               {kafka, orm},
+	"saramax/lag":                  {kafka},
 	"saramax/saramaxtest":          {kafka},
 	"migrator/gormside":            {orm},
 	"migrator/saramaevents":        {kafka, orm},
