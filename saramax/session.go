@@ -38,6 +38,7 @@ func (s *session) run() {
 			return
 		case now := <-ticker.C:
 			s.h.tick()
+			s.h.beats.Add(1)
 			s.h.each((*claim).watch)
 			if now.Sub(committed) >= s.h.set.commit-every/2 {
 				committed = now
