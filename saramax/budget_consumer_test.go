@@ -90,7 +90,7 @@ func TestAnOutageDoesNotDrainTheTopicIntoDeadLetters(t *testing.T) {
 				w.send(w.events(p, n, 20)...)
 			}
 			c := w.consumer(tc.work(&d), append(tc.opts, quick(2), saramax.WithDeadLetter(w.producer), d.listen(),
-				saramax.WithBudget(saramax.Budget{Run: run, Probe: 20 * time.Millisecond}))...)
+				saramax.WithDeadLetterBudget(saramax.Budget{Run: run, Probe: 20 * time.Millisecond}))...)
 			r := start(t, c)
 			eventually(t, "a spent budget", func() bool { return d.spent.Load() == 1 })
 			began := d.calls.Load()
@@ -130,7 +130,7 @@ func TestASpentBudgetProbesWithSingleRecords(t *testing.T) {
 		w.send(w.events(p, 200, 50)...)
 	}
 	r := start(t, w.consumer(saramax.Each(d.handle), quick(1), saramax.WithOrder(saramax.OrderKey, 16), d.listen(),
-		saramax.WithDeadLetter(w.producer), saramax.WithBudget(saramax.Budget{Run: 5, Probe: time.Hour})))
+		saramax.WithDeadLetter(w.producer), saramax.WithDeadLetterBudget(saramax.Budget{Run: 5, Probe: time.Hour})))
 	eventually(t, "a spent budget", func() bool { return d.spent.Load() == 1 })
 	eventually(t, "idle partitions", func() bool {
 		idle := 0
@@ -156,7 +156,7 @@ func TestPoisonTricklesThroughASpentBudget(t *testing.T) {
 	w.send(w.events(0, 20, 2)...)
 	var d dependency
 	r := start(t, w.consumer(saramax.Each(d.handle), quick(1), d.listen(), saramax.WithDeadLetter(w.producer),
-		saramax.WithBudget(saramax.Budget{Run: 5, Probe: 20 * time.Millisecond})))
+		saramax.WithDeadLetterBudget(saramax.Budget{Run: 5, Probe: 20 * time.Millisecond})))
 	eventually(t, "what is behind the poison", func() bool { return d.done.len() == 20 })
 	require.NoError(t, r.end())
 	require.Len(t, w.deadLetters(), 12)
@@ -173,7 +173,7 @@ func TestABudgetCountsWhatGoesToRetryTopics(t *testing.T) {
 	w.send(w.events(0, 100, 100)...)
 	r := start(t, w.consumer(saramax.Each(d.handle), quick(1), d.listen(), saramax.WithDeadLetter(w.producer),
 		saramax.WithRetryTopics(w.producer, delay), saramax.WithRetryOrder(saramax.BlockNothing),
-		saramax.WithBudget(saramax.Budget{Run: 10, Probe: 20 * time.Millisecond})))
+		saramax.WithDeadLetterBudget(saramax.Budget{Run: 10, Probe: 20 * time.Millisecond})))
 	eventually(t, "a spent budget", func() bool { return d.spent.Load() == 1 })
 	began := d.calls.Load()
 	eventually(t, "many probes", func() bool { return d.calls.Load() >= began+20 })

@@ -14,7 +14,7 @@ import (
 // the copy is acknowledged. The copy has the record's key, value and headers byte for
 // byte, and tells in headers of its own, such as [HeaderError], what happened.
 //
-// How much may go there is bounded by [WithBudget]. The topic must exist, and neither
+// How much may go there is bounded by [WithDeadLetterBudget]. The topic must exist, and neither
 // be compacted nor forget within three days; Run checks that, see
 // [FailureTopics].
 func WithDeadLetter(publisher Publisher) Option {

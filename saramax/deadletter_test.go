@@ -245,12 +245,12 @@ func TestOptionsOfFailuresNeedEachOther(t *testing.T) {
 	work := saramax.Each(func(context.Context, saramax.Record[event]) error { return nil })
 	for want, opts := range map[string][]saramax.Option{
 		"need WithDeadLetter":                        {saramax.WithRetryTopics(p, time.Second)},
-		"a budget and a failure policy need":         {saramax.WithBudget(saramax.Budget{})},
+		"a budget and a failure policy need":         {saramax.WithDeadLetterBudget(saramax.Budget{})},
 		"WithRetryTopics needs a publisher and":      {saramax.WithDeadLetter(p), saramax.WithRetryTopics(p)},
 		"delay 2 is 1s after 1m0s: delays must grow": {saramax.WithDeadLetter(p), saramax.WithRetryTopics(p, time.Minute, time.Second)},
 		"WithDeadLetter needs a publisher":           {saramax.WithDeadLetter(nil)},
 		"WithFailurePolicy needs a policy":           {saramax.WithDeadLetter(p), saramax.WithFailurePolicy(nil)},
-		"Budget.Ratio is 2, and must be above 0":     {saramax.WithDeadLetter(p), saramax.WithBudget(saramax.Budget{Ratio: 2})},
+		"Budget.Ratio is 2, and must be above 0":     {saramax.WithDeadLetter(p), saramax.WithDeadLetterBudget(saramax.Budget{Ratio: 2})},
 		"WithRetryOrder: order 9 is unknown":         {saramax.WithDeadLetter(p), saramax.WithRetryOrder(9)},
 	} {
 		_, err := saramax.NewConsumer(cl, "g", []string{"orders"}, work, opts...)

@@ -133,7 +133,7 @@ func TestDelayedRecordsCostNoGoroutines(t *testing.T) {
 		return errors.New("not yet")
 	}), quick(1), saramax.WithDeadLetter(w.producer), saramax.WithOrder(saramax.OrderKey, 8),
 		saramax.WithRetryTopics(w.producer, delay), saramax.WithRetryOrder(saramax.BlockNothing),
-		saramax.WithBudget(saramax.Budget{Run: n + 1})))
+		saramax.WithDeadLetterBudget(saramax.Budget{Run: n + 1})))
 	retry := saramax.RetryTopic(w.topic, w.group, delay)
 	eventually(t, "all in the retry topic", func() bool { return w.committed(0) == int64(n) })
 	var held saramax.PartitionStatus
@@ -161,7 +161,7 @@ func TestRetriesComeOnTime(t *testing.T) {
 	f := newFailing(func(int64) int { return 1 })
 	r := start(t, w.consumer(saramax.Each(f.handle), quick(1), saramax.WithDeadLetter(w.producer),
 		saramax.WithRetryTopics(w.producer, delay), saramax.WithRetryOrder(saramax.BlockNothing),
-		saramax.WithBudget(saramax.Budget{Run: n + 1})))
+		saramax.WithDeadLetterBudget(saramax.Budget{Run: n + 1})))
 	w.send(w.events(0, n, 10)...)
 	eventually(t, "second calls", func() bool { return f.total() == 2*n })
 	require.NoError(t, r.end())
