@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -50,8 +51,11 @@ type aside struct {
 
 	routes *routes
 	ledger *ledger
-	emit   func(Event)
-	now    func() time.Time
+	// blockades are there while the consumer runs, under BlockKey, by source. Handlers
+	// that were abandoned may still ask those of an earlier run.
+	blockades atomic.Pointer[map[string]*blockade]
+	emit      func(Event)
+	now       func() time.Time
 }
 
 // asideOf returns the aside of s, and connects a new one to the engine's seams.
@@ -89,9 +93,17 @@ func (a *aside) Park(ctx context.Context, r Rejected) error {
 func (a *aside) move(ctx context.Context, msg *sarama.ConsumerMessage, f Failure) error {
 	source := a.routes.station(msg.Topic).source
 	if tier := a.next(f); tier > 0 {
-		return publish(ctx, a.retry, copyTo(a.routes.topic(source, tier), msg, f, a.now()))
+		if err := a.block(ctx, msg, f, tier); err != nil {
+			return err
+		}
+		out := copyTo(a.routes.topic(source, tier), msg, f, a.now())
+		out.Partition = msg.Partition // for publishers that do not choose one by key
+		return publish(ctx, a.retry, out)
 	}
-	return publish(ctx, a.deadLetter, copyTo(a.routes.deadLetter(source), msg, f, a.now()))
+	if err := publish(ctx, a.deadLetter, copyTo(a.routes.deadLetter(source), msg, f, a.now())); err != nil {
+		return err
+	}
+	return a.release(ctx, msg)
 }
 
 // admit implements [budget].
@@ -148,7 +160,7 @@ func (a *aside) next(f Failure) int {
 	if step.bury || tier > a.routes.tiers() {
 		return 0
 	}
-	for tier < a.routes.tiers() && a.delays[tier-1] < step.after {
+	for a.order != BlockKey && tier < a.routes.tiers() && a.delays[tier-1] < step.after {
 		tier++
 	}
 	return tier
@@ -191,6 +203,16 @@ func (a *aside) bind(h *GroupHandler, topics []string) ([]string, error) {
 		return nil, err
 	}
 	a.routes, a.ledger, a.emit = routes, newLedger(a.budget, a.now), h.emit
+	if h.set.order == Unordered || len(a.delays) == 0 {
+		a.order = BlockNothing
+	}
+	if a.order == BlockKey {
+		h.set.redirect, h.set.claimed = a.redirect, a.claimed
+		h.set.starts, h.set.ends = append(h.set.starts, a.open), append(h.set.ends, a.close)
+		if h.work != nil {
+			h.work = releasing{h.work, a}
+		}
+	}
 	return routes.retryTopics(), nil
 }
 

@@ -192,6 +192,9 @@ func (h *GroupHandler) open(c *claim) {
 	h.claims[place{c.topic, c.partition}] = c
 	byHand := h.pausedByHand(place{c.topic, c.partition})
 	h.mu.Unlock()
+	if h.set.claimed != nil {
+		h.set.claimed(c.topic, c.partition)
+	}
 	if byHand {
 		c.reasons |= PauseOperator
 	}

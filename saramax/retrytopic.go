@@ -37,7 +37,9 @@ type RetryOrder uint8
 const (
 	// BlockKey keeps the order of each key: while a record waits in a retry topic,
 	// later ones with its key follow it there, unhandled. Which keys those are is kept
-	// in a compacted topic. Records without a key are not held back. It is the default.
+	// in a compacted topic. Records without a key are not held back. It is the default,
+	// but with [Unordered]: there it is BlockNothing. publisher must choose partitions by
+	// key, as sarama's hash partitioners do.
 	BlockKey RetryOrder = iota
 	// BlockNothing lets later records overtake those that wait. It suits handlers that
 	// do not mind, because each record says all there is to say.

@@ -88,6 +88,9 @@ type seams struct {
 	// redirect tells that a record must be parked unhandled, as [ReasonBlocked].
 	redirect func(*sarama.ConsumerMessage) bool
 	budget   budget
+	// claimed tells that a partition came to this instance, before its first record is
+	// begun.
+	claimed func(topic string, partition int32)
 	// bind is called once with the finished handler, and the consumer's topics, none for
 	// a handler of somebody's own loop. It may wrap the handler's work, and returns what
 	// the consumer subscribes to beside its own topics.
