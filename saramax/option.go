@@ -75,13 +75,15 @@ type Tuning struct {
 // partition pauses, alone, until a half of it is free again; what is being fetched at
 // that moment comes on top.
 type Window struct {
-	// Messages is how many records may wait for a handler; 4096 by default.
+	// Messages is how many records may wait for a handler; 32768 by default. A
+	// partition that is paused is fetched again up to half a second after it has room, so
+	// half of this is what keeps handlers busy meanwhile.
 	Messages int
 	// Bytes is how large the keys and values of all records held may be; 64 MiB by
 	// default.
 	Bytes int64
 	// Gap is how many records may be held or done above the first that is not done;
-	// 65536 by default. A record that fails for long must not hold back the commit of
+	// 131072 by default. A record that fails for long must not hold back the commit of
 	// any number of others.
 	Gap int
 	// Age is how long a record may hold back the commit while others go on; 0 is for

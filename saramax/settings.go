@@ -75,9 +75,9 @@ func setDefault[T comparable](field *T, value T) {
 func (t Tuning) filled() Tuning {
 	setDefault(&t.Concurrency, 1)
 	setDefault(&t.Batch, 100)
-	setDefault(&t.Window.Messages, 4096)
+	setDefault(&t.Window.Messages, 32768)
 	setDefault(&t.Window.Bytes, 64<<20)
-	setDefault(&t.Window.Gap, 65536)
+	setDefault(&t.Window.Gap, max(131072, t.Window.Messages))
 	setDefault(&t.Window.PerKey, max(1, t.Window.Messages/4))
 	return t
 }

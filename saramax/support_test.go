@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +37,7 @@ func config() *sarama.Config {
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.RequiredAcks = sarama.WaitForAll
 	cfg.Producer.Partitioner = sarama.NewManualPartitioner
+	cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
 	return cfg
 }
 
@@ -194,4 +197,18 @@ func (j *journal[T]) len() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return len(j.all)
+}
+
+// ports are those of addresses.
+func ports(t testing.TB, addrs []string) []int {
+	t.Helper()
+	var out []int
+	for _, addr := range addrs {
+		_, port, err := net.SplitHostPort(addr)
+		require.NoError(t, err)
+		n, err := strconv.Atoi(port)
+		require.NoError(t, err)
+		out = append(out, n)
+	}
+	return out
 }

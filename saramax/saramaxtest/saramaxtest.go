@@ -11,16 +11,23 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
 )
 
+// TB is what a [Member] needs of a test; *testing.T and the like have it.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // Member is one member of a consumer group. It implements [sarama.ConsumerGroup] as far
 // as handlers use it, and is safe for concurrent use.
 type Member struct {
-	t testing.TB
+	t TB
 
 	mu        sync.Mutex
 	handler   sarama.ConsumerGroupHandler
@@ -46,7 +53,7 @@ type mark struct {
 
 // NewMember returns a member without a session. What it is left with is ended with the
 // test.
-func NewMember(t testing.TB) *Member {
+func NewMember(t TB) *Member {
 	m := &Member{
 		t: t, paused: make(map[partition]bool), pauses: make(map[partition]int),
 		marked: make(map[partition]mark), committed: make(map[partition]mark), claims: make(map[partition]*Claim),

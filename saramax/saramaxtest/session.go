@@ -116,10 +116,10 @@ func (m *Member) set(partitions map[string][]int32, paused bool) {
 
 // PauseAll implements [sarama.ConsumerGroup]; handlers must not use it, as it would
 // reach partitions that are not theirs.
-func (m *Member) PauseAll() { m.t.Error("saramaxtest: PauseAll was called") }
+func (m *Member) PauseAll() { m.t.Errorf("saramaxtest: PauseAll was called") }
 
 // ResumeAll implements [sarama.ConsumerGroup], like [Member.PauseAll].
-func (m *Member) ResumeAll() { m.t.Error("saramaxtest: ResumeAll was called") }
+func (m *Member) ResumeAll() { m.t.Errorf("saramaxtest: ResumeAll was called") }
 
 var errNoBroker = errors.New("saramaxtest: a Member has no broker to consume from: use Begin and Claim")
 
