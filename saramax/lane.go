@@ -92,7 +92,7 @@ func (q *lanes) push(it *item) {
 		return
 	}
 	q.records++
-	if l.n == 1 {
+	if l.n == 1 && l.retry == nil { // with a retry it is enlisted already
 		q.enlist(l)
 	}
 }

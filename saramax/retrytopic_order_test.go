@@ -17,8 +17,8 @@ import (
 	"github.com/bulwark-go/bulwark/saramax"
 )
 
-// oracle watches the order of each key. Every key counts its records from 0.
-type oracle struct {
+// keyOracle watches the order of each key. Every key counts its records from 0.
+type keyOracle struct {
 	mu      sync.Mutex
 	highest map[string]int // worked off
 	handled map[string]int
@@ -28,11 +28,11 @@ type oracle struct {
 	fail    func(e event) int
 }
 
-func newOracle(fail func(event) int) *oracle {
-	return &oracle{highest: map[string]int{}, handled: map[string]int{}, fails: map[string]int{}, fail: fail}
+func newKeyOracle(fail func(event) int) *keyOracle {
+	return &keyOracle{highest: map[string]int{}, handled: map[string]int{}, fails: map[string]int{}, fail: fail}
 }
 
-func (o *oracle) handle(_ context.Context, rec saramax.Record[event]) error {
+func (o *keyOracle) handle(_ context.Context, rec saramax.Record[event]) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	key, seq := rec.Value.Key, rec.Value.Seq
@@ -61,7 +61,7 @@ func (o *oracle) handle(_ context.Context, rec saramax.Record[event]) error {
 	return nil
 }
 
-func (o *oracle) state() (records, repeats int, jumps []string) {
+func (o *keyOracle) state() (records, repeats int, jumps []string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.handled), o.repeats, o.jumps
@@ -94,9 +94,9 @@ func (w *ward) keeping(work saramax.Work, opts ...saramax.Option) *saramax.Consu
 }
 
 func TestTheOrderOfAKeyHoldsAcrossRetryTopics(t *testing.T) {
-	n, keys := testenv.Scale(4_000, 100_000), testenv.Scale(100, 1_000)
+	n, keys := testenv.Scale(3_000, 100_000), testenv.Scale(100, 1_000)
 	w := newWard(t, 2, orderDelays...)
-	o := newOracle(fivePercent)
+	o := newKeyOracle(fivePercent)
 	r := start(t, w.keeping(saramax.Each(o.handle)))
 	began := time.Now()
 	w.stream(n, keys)
@@ -123,9 +123,9 @@ func TestTheOrderOfAKeyHoldsAcrossRetryTopics(t *testing.T) {
 func TestTheOrderOfAKeyHoldsOverRebalances(t *testing.T) {
 	for _, strategy := range []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky(), sarama.NewBalanceStrategyCooperativeSticky()} {
 		t.Run(strategy.Name(), func(t *testing.T) {
-			n := testenv.Scale(3_000, 50_000)
+			n := testenv.Scale(1_600, 50_000)
 			w := newWard(t, 3, orderDelays...)
-			o := newOracle(fivePercent)
+			o := newKeyOracle(fivePercent)
 			tune := func(cfg *sarama.Config) {
 				cfg.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy}
 			}
@@ -200,7 +200,7 @@ func TestBlockedKeysSurviveARestart(t *testing.T) {
 		quick(1), saramax.WithDeadLetter(w.producer), saramax.WithRetryTopics(w.producer, delay),
 		saramax.WithDeadLetterBudget(saramax.Budget{Run: 1 << 30}),
 	}
-	o := newOracle(func(e event) int {
+	o := newKeyOracle(func(e event) int {
 		if e.Seq == 0 {
 			return 1
 		}
