@@ -140,7 +140,7 @@ func (h *GroupHandler) pausedByHand(at place) bool {
 var (
 	messagesGauge = observe.Gauge{
 		Component: "saramax", Name: "messages_total", Cumulative: true,
-		Help: "Records by what became of them.", Labels: []string{"group", "topic", "outcome"},
+		Help: "Records by what became of them.", Labels: []string{"group", "topic", "result"},
 	}
 	rejectedGauge = observe.Gauge{
 		Component: "saramax", Name: "dead_letters_total", Cumulative: true,

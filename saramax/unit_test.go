@@ -118,3 +118,5 @@ func pass(d time.Duration) {
 
 // exit is a handler's mistake, such as t.FailNow of a test.
 func exit() { runtime.Goexit() }
+
+func newMember(t *testing.T) *saramaxtest.Member { return saramaxtest.NewMember(t) }
