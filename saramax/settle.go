@@ -150,9 +150,9 @@ func (w *worker) take() bool {
 			return false
 		}
 	}
-	for now := time.Now(); len(w.items) < n && c.queue.ready > 0 && !c.queue.peek().due.After(now); {
+	for len(w.items) < n && c.queue.ready > 0 && c.queue.peek().ripe() {
 		var l *lane
-		w.items, l = c.queue.take(w.items, n-len(w.items), now)
+		w.items, l = c.queue.take(w.items, n-len(w.items))
 		w.lanes = append(w.lanes, l)
 	}
 	w.final, c.flush = c.flush, false
