@@ -19,10 +19,14 @@ type item struct {
 	calls  int   // of the handler, those before this topic included
 	failed int   // attempts used up; a batch that is split uses none
 	cause  error // of the last failure
+	kept   bool  // instead of parked, as the budget is spent: it is tried again as a probe
 	end    end   // what its worker made of it
 
 	own lane // where there is no order, each record has a lane of its own
 }
+
+// ripe tells whether a record may be handled by now.
+func (it *item) ripe() bool { return it.due.IsZero() || !time.Now().Before(it.due) }
 
 // end is what is to be done with an item after its worker is through with it.
 type end uint8
@@ -138,7 +142,8 @@ func (q *lanes) peek() *item {
 }
 
 // take takes the lane that waited longest out of those that are ready, and up to most
-// of its records, which it appends to items. The lane is busy until release.
+// of its records that are due by now, which it appends to items. The lane is busy until
+// release.
 func (q *lanes) take(items []*item, most int) ([]*item, *lane) {
 	l := q.first
 	if q.first = l.next; q.first == nil {
@@ -152,7 +157,7 @@ func (q *lanes) take(items []*item, most int) ([]*item, *lane) {
 		items, l.retry = append(items, l.retry), nil
 		most--
 	}
-	for ; most > 0 && l.head != nil; most-- {
+	for ; most > 0 && l.head != nil && l.head.ripe(); most-- {
 		items = append(items, q.pop(l))
 	}
 	return items, l
