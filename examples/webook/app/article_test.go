@@ -111,6 +111,20 @@ func TestAnArticleFromDraftToWithdrawal(t *testing.T) {
 	}
 }
 
+func TestAnArticleWhoseContentIsInS3(t *testing.T) {
+	cfg := testConfig(t)
+	if cfg.DB.Driver != "" {
+		t.Skip("only the embedded app brings an object store")
+	}
+	cfg.Articles.Storage, cfg.Data = config.StorageS3, t.TempDir()
+	i := start(t, cfg)
+	journey(t, i)
+	ann := i.call(t, http.MethodPost, "/users/login", "", credentials("ann@example.com")).access()
+	id := i.list(t, ann, 0, 1)[0].ID
+	require.NoError(t, i.stop())
+	require.Equal(t, "<p>four</p>", start(t, cfg).read(t, "", id).article(t).Content, "it is on disk, as the table is")
+}
+
 func journey(t *testing.T, i *instance) {
 	ann, bob := i.login(t, "ann@example.com").access(), i.login(t, "bob@example.com").access()
 	require.Zero(t, i.call(t, http.MethodPost, "/users/edit", ann, `{"nickname":"阿安"}`).Code)

@@ -79,7 +79,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := a.wireArticles(ctx, cfg, db, rdb, accounts, inner); err != nil {
+	if err := a.wireArticles(ctx, cfg, db, dir, rdb, accounts, inner); err != nil {
 		return err
 	}
 	if cfg.DB.Driver == "" {

@@ -13,12 +13,12 @@ import (
 )
 
 // wireArticles builds what articles are made of.
-func (a *App) wireArticles(ctx context.Context, cfg config.Config, db *gorm.DB, rdb *redis.Client, accounts *repository.Users, observer observe.Observer) error {
-	store, err := ioc.ArticleStore(ctx, db, cfg.Articles)
+func (a *App) wireArticles(ctx context.Context, cfg config.Config, db *gorm.DB, dir string, rdb *redis.Client, accounts *repository.Users, observer observe.Observer) error {
+	store, err := ioc.NewArticleStore(ctx, &a.closers, cfg.Articles, db, dir, observer)
 	if err != nil {
 		return err
 	}
 	repo := ioc.ArticleRepository(store, rdb, a.live, observer)
-	a.articles, err = ioc.NewArticles(ctx, repo, accounts, db, cfg.Articles, observer)
+	a.articles, err = ioc.NewArticles(ctx, store, repo, accounts, db, cfg.Articles, observer)
 	return err
 }

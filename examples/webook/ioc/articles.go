@@ -7,13 +7,13 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/domain"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository/cache"
-	"github.com/bulwark-go/bulwark/examples/webook/internal/repository/dao"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/service"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/web"
 	"github.com/bulwark-go/bulwark/failover/async"
@@ -25,21 +25,13 @@ import (
 // readArticle is the route that also those who are not logged in may ask for.
 const readArticle = "GET /articles/pub/:id"
 
-// ArticleStore returns the store that cfg names, ready for use.
-func ArticleStore(ctx context.Context, db *gorm.DB, cfg config.Articles) (dao.ArticleStore, error) {
-	if err := dao.MigrateArticles(ctx, db); err != nil {
-		return nil, err
-	}
-	return dao.NewArticles(db), nil
-}
-
 // ArticleRepository returns the articles in store, with copies cached in rdb.
-func ArticleRepository(store dao.ArticleStore, rdb *redis.Client, live *config.Live, observer observe.Observer) *repository.Articles {
+func ArticleRepository(store *ArticleStore, rdb *redis.Client, live *config.Live, observer observe.Observer) *repository.Articles {
 	// A change, and a reader who stores what it read, take a request's time, and the
 	// moment that is left to finish after it.
 	longest := 2*live.Get().HTTP.Timeout + time.Second
 	settings := func() repository.ArticleSettings { return articleSettings(live.Get().Articles.Cache) }
-	return repository.NewArticles(store, cache.NewArticles(rdb, longest), settings, observer)
+	return repository.NewArticles(store.store, cache.NewArticles(rdb, longest), settings, observer)
 }
 
 func articleSettings(cfg config.ArticleCache) repository.ArticleSettings {
@@ -52,13 +44,14 @@ func articleSettings(cfg config.ArticleCache) repository.ArticleSettings {
 // Articles are the use cases of articles, and what runs behind them.
 type Articles struct {
 	Service *service.Articles
+	store   *ArticleStore
 	repairs *async.Rescued[domain.Article] // nil: nothing to repair
 }
 
 // NewArticles returns the use cases over repo, with authors from users. They publish
 // as cfg says; opts add counters and events.
-func NewArticles(ctx context.Context, repo *repository.Articles, users *repository.Users, db *gorm.DB, cfg config.Articles, observer observe.Observer, opts ...service.ArticlesOption) (*Articles, error) {
-	a := &Articles{}
+func NewArticles(ctx context.Context, store *ArticleStore, repo *repository.Articles, users *repository.Users, db *gorm.DB, cfg config.Articles, observer observe.Observer, opts ...service.ArticlesOption) (*Articles, error) {
+	a := &Articles{store: store}
 	var publisher service.Publisher = repo
 	switch cfg.Publish {
 	case config.PublishRepository:
@@ -109,11 +102,12 @@ func (r repairs) Later(ctx context.Context, a domain.Article) error {
 
 // Run works in the background until ctx ends.
 func (a *Articles) Run(ctx context.Context) error {
-	if a.repairs == nil {
-		<-ctx.Done()
-		return nil
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.store.Run(ctx) })
+	if a.repairs != nil {
+		group.Go(func() error { return a.repairs.Run(ctx) })
 	}
-	return a.repairs.Run(ctx)
+	return group.Wait()
 }
 
 // Routes returns the routes of articles. Authors log in; readers may.
