@@ -113,5 +113,6 @@ func (l *Live) merge(next Config) Config {
 	cost := merged.Users.BcryptCost
 	merged.Users, merged.Limits, merged.Log.Level = next.Users, next.Limits, next.Log.Level
 	merged.Users.BcryptCost = cost
+	merged.Articles.Cache = next.Articles.Cache
 	return merged
 }

@@ -37,6 +37,7 @@ func (c Config) Validate() error {
 	}
 	c.Session.validate(&p)
 	c.Users.validate(&p)
+	c.Articles.validate(&p, c.HTTP, c.DB)
 	c.Wechat.validate(&p)
 	c.SMS.validate(&p)
 	p.check(c.SMS.Timeout < c.HTTP.Timeout, "sms.timeout", c.SMS.Timeout, "must be shorter than http.timeout")

@@ -47,9 +47,13 @@ func NewUsers(db *gorm.DB) *Users { return &Users{db: db} }
 const migrateTries = 5
 
 // Migrate creates or extends the tables. Several instances may do so at once.
-func Migrate(ctx context.Context, db *gorm.DB) (err error) {
-	for range migrateTries {
-		if err = db.WithContext(ctx).AutoMigrate(&User{}); err == nil {
+func Migrate(ctx context.Context, db *gorm.DB) error {
+	return migrate(ctx, db, migrateTries, &User{})
+}
+
+func migrate(ctx context.Context, db *gorm.DB, tries int, tables ...any) (err error) {
+	for range tries {
+		if err = db.WithContext(ctx).AutoMigrate(tables...); err == nil {
 			return nil
 		}
 	}
