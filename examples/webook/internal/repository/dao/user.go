@@ -1,5 +1,5 @@
 // Package dao reads and writes the SQL tables. It keeps to what SQLite, MySQL,
-// MariaDB and PostgreSQL do alike: no raw SQL, duplicates by translated error,
+// MariaDB and PostgreSQL do alike: no raw statements, duplicates by translated error,
 // lengths checked before they get here.
 package dao
 
@@ -42,14 +42,14 @@ type Users struct {
 // TranslateError and migrated with [Migrate].
 func NewUsers(db *gorm.DB) *Users { return &Users{db: db} }
 
-// migrateTries is one more than there are things to create, a table and three indexes:
+// migrateTries is one more than there are things to create, four tables and seven indexes:
 // of instances that start together each may lose the race for every one.
-const migrateTries = 5
+const migrateTries = 12
 
 // Migrate creates or extends the tables. Several instances may do so at once.
 func Migrate(ctx context.Context, db *gorm.DB) (err error) {
 	for range migrateTries {
-		if err = db.WithContext(ctx).AutoMigrate(&User{}); err == nil {
+		if err = db.WithContext(ctx).AutoMigrate(&User{}, &Interactive{}, &UserLikeBiz{}, &UserCollectionBiz{}); err == nil {
 			return nil
 		}
 	}
