@@ -54,6 +54,7 @@
 //   - [ErrConflict], as [*ConflictError]: the key was used with another payload.
 //   - [ErrInProgress], as [*InProgressError]: someone works on the key under a lease
 //     that has not ended.
+//   - [ErrLost]: a lease is no longer held; someone else may work on the key, or has.
 //   - [ErrKey]: a scope or an id that cannot be stored.
 //   - [ErrConfig]: settings are wrong; each violation names field and value.
 //

@@ -10,6 +10,7 @@ import (
 var (
 	ErrConflict   = errors.New("idempotency: key was used with another payload")
 	ErrInProgress = errors.New("idempotency: in progress")
+	ErrLost       = errors.New("idempotency: lease lost")
 	ErrKey        = errors.New("idempotency: invalid key")
 	ErrConfig     = errors.New("idempotency: invalid settings")
 )

@@ -65,7 +65,7 @@ func (s *Store) Clean(ctx context.Context) (int64, error) {
 			return deleted, fmt.Errorf("gormstore: clean: %w", done.Error)
 		}
 		deleted, after = deleted+done.RowsAffected, oldest[n-1].ID
-		if n < s.cfg.CleanBatch {
+		if len(oldest) < s.cfg.CleanBatch {
 			return deleted, nil
 		}
 	}

@@ -1,10 +1,10 @@
 package gormstore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -17,21 +17,37 @@ const perStatement = 1000
 // either: another transaction rolled back, or the window's end came between.
 const rounds = 5
 
+// terms are how keys are decided on.
+type terms struct {
+	// answers are read with the rows that are there.
+	answers bool
+	// lease, when it is not 0, is how long the keys that are first are in progress.
+	lease time.Duration
+}
+
+// token and until are SQL for a key that is first.
+func (t terms) token() (token, until string) {
+	if t.lease == 0 {
+		return "0", "0"
+	}
+	return "{now}", fmt.Sprintf("{now} + %d", t.lease.Microseconds())
+}
+
 // decide inserts each pending key, or finds the row that is there. tx is a transaction.
-func (s *Store) decide(tx *gorm.DB, entries []entry, answers bool) error {
+func (s *Store) decide(tx *gorm.DB, entries []entry, t terms) error {
 	var refused error
 	for range rounds {
 		var err error
-		if refused, err = s.insert(tx, entries); err != nil {
+		if refused, err = s.insert(tx, entries, t); err != nil {
 			return err
 		}
 		if settled(entries) {
 			return nil
 		}
-		if err := s.find(tx, entries, view{answers: answers, current: true}); err != nil {
+		if err := s.find(tx, entries, view{answers: t.answers, current: true}); err != nil {
 			return err
 		}
-		if err := s.takeOver(tx, entries); err != nil {
+		if err := s.takeOver(tx, entries, t); err != nil {
 			return err
 		}
 		if settled(entries) {
@@ -46,14 +62,16 @@ var errNoRow = errors.New("a key was refused as a duplicate and is not there")
 
 // insert adds what is pending. refused is the error of a database that takes all keys
 // of a statement or none.
-func (s *Store) insert(tx *gorm.DB, entries []entry) (refused, err error) {
+func (s *Store) insert(tx *gorm.DB, entries []entry, t terms) (refused, err error) {
+	token, until := t.token()
+	values := "(?, ?, ?, {now}, " + token + ", " + until + ")"
 	for left := range chunks(entries) {
 		args := make([]any, 0, 3*len(left))
 		for _, e := range left {
 			args = append(args, e.scope, e.key, e.digests[0][:])
 		}
-		text := s.sql("INSERT INTO {table} (scope, msg_key, digest, stored_at) VALUES (?, ?, ?, {now})" +
-			strings.Repeat(", (?, ?, ?, {now})", len(left)-1) + s.dialect.onConflict)
+		text := s.sql("INSERT INTO {table} (scope, msg_key, digest, stored_at, token, lease_until) VALUES " + values +
+			strings.Repeat(", "+values, len(left)-1) + s.dialect.onConflict)
 		if s.dialect.onConflict != "" {
 			err = s.insertNew(tx, left, text, args)
 		} else if refused, err = s.insertAll(tx, left, text, args), nil; refused != nil && !duplicate(refused) {
@@ -151,27 +169,6 @@ func match(left []*entry, rows []row) {
 			e.state, e.row = found, *r
 		}
 	}
-}
-
-// takeOver makes keys ours whose lease has ended, so that their holders cannot complete
-// any more.
-func (s *Store) takeOver(tx *gorm.DB, entries []entry) error {
-	for i := range entries {
-		e := &entries[i]
-		if e.state != found || e.row.LeaseUntil == 0 || e.row.Remaining > 0 || !bytes.Equal(e.digests[0][:], e.row.Digest) {
-			continue
-		}
-		done := tx.Exec(s.sql("UPDATE {table} SET token = token + 1, lease_until = 0, stored_at = {now} WHERE id = ? AND token = ? AND lease_until = ?"),
-			e.row.ID, e.row.Token, e.row.LeaseUntil)
-		if done.Error != nil {
-			return fmt.Errorf("gormstore: take over: %w", done.Error)
-		}
-		e.state = inserted
-		if done.RowsAffected == 0 {
-			e.state = pending // someone was faster: look again
-		}
-	}
-	return nil
 }
 
 // chunks yields the pending entries, as many at a time as a statement may have.

@@ -60,7 +60,7 @@ func (s *Store) do(ctx context.Context, batch []idempotency.Delivery, answers bo
 	var done []entry
 	err = s.inTx(ctx, func(tx *gorm.DB) error {
 		done = append(done[:0:0], entries...) // each try begins anew
-		if err := s.decide(plain(tx), done, answers); err != nil {
+		if err := s.decide(plain(tx), done, terms{answers: answers}); err != nil {
 			return &told{err}
 		}
 		first := firsts(done)
@@ -91,7 +91,7 @@ func (s *Store) Decide(tx *gorm.DB, d idempotency.Delivery) (idempotency.Decisio
 	if err != nil {
 		return idempotency.Decision{}, err
 	}
-	if err := s.decide(plain(tx), entries, true); err != nil {
+	if err := s.decide(plain(tx), entries, terms{answers: true}); err != nil {
 		return idempotency.Decision{}, err
 	}
 	return decisions(batch, entries)[0], nil

@@ -37,6 +37,7 @@ func Test[Tx any](t *testing.T, open func(t *testing.T) Harness[Tx]) {
 		"a failed batch leaves nothing":             batchFailed[Tx],
 		"an empty batch has no effect":              batchEmpty[Tx],
 		"batches at once count once":                batchesAtOnce[Tx],
+		"half of 500 are repeats":                   large[Tx],
 		"counters equal the model":                  model[Tx],
 		"peeking changes nothing":                   peek[Tx],
 		"a caller who leaves changes nothing":       cancelled[Tx],
