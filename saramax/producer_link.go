@@ -96,26 +96,9 @@ func (p *RawProducer) collect(producer sarama.AsyncProducer) {
 	}
 }
 
-// close ends the link and waits until ctx ends or nothing of it runs any more. What
-// sarama still tries then ends with the network's time-outs.
-func (l *link) close(ctx context.Context) {
-	select {
-	case <-l.ready:
-	case <-ctx.Done():
-		go func() { // the dial can't be called off
-			<-l.ready
-			l.shut()
-		}()
-		return
-	}
-	l.shut()
-	select {
-	case <-l.over:
-	case <-ctx.Done():
-	}
-}
-
+// shut begins the end of a link, which must not be used any more.
 func (l *link) shut() {
+	<-l.ready
 	if l.err == nil {
 		l.producer.AsyncClose()
 	}

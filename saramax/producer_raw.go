@@ -28,6 +28,7 @@ type RawProducer struct {
 	observer   observe.Observer
 	propagator Propagator
 	room       room
+	wires      *wires
 
 	closing chan struct{} // closed by Close: take nothing more
 	handing sync.WaitGroup
@@ -113,6 +114,7 @@ func NewRawProducer(addrs []string, cfg *sarama.Config, opts ...ProducerOption) 
 		observer:   observe.OrNop(o.observer),
 		propagator: o.propagator,
 		room:       room{maxRecords: o.records, maxBytes: o.bytes},
+		wires:      wireUp(config),
 		closing:    make(chan struct{}),
 		pending:    make(map[*Pending]struct{}),
 	}, nil
@@ -220,9 +222,9 @@ func (p *RawProducer) outstanding() []*Pending {
 }
 
 // Close takes no more records, waits until those on their way have settled, and ends
-// the connection. When ctx ends before, the others settle with [ErrUnconfirmed] and
-// Close returns an [UnconfirmedError] that lists them. Later calls wait for the first
-// and return the same.
+// the connection. When ctx ends before, the connection is cut, the others settle with
+// [ErrUnconfirmed], and Close returns an [UnconfirmedError] that lists them. Later calls
+// wait for the first and return the same.
 func (p *RawProducer) Close(ctx context.Context) error {
 	p.mu.Lock()
 	if !p.closed {
@@ -251,8 +253,13 @@ func (p *RawProducer) finish(ctx context.Context) {
 	l := p.link
 	p.mu.Unlock()
 	if l != nil {
-		l.close(ctx)
+		go l.shut()
+		select {
+		case <-l.over:
+		case <-ctx.Done():
+		}
 	}
+	p.wires.cut()
 }
 
 // abandon settles what is left; it may have settled by itself meanwhile.
