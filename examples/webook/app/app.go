@@ -33,6 +33,7 @@ type App struct {
 	monitor  *health.Monitor
 	probes   *ioc.Probes
 	limits   *ioc.Limits
+	articles *ioc.Articles
 	messages *ioc.Messages // nil: none
 	web, ops *ioc.Server
 	demo     Demo
@@ -110,6 +111,7 @@ func (a *App) serve(ctx context.Context) error {
 	group.Go(a.ops.Serve)
 	group.Go(func() error { a.monitor.Run(ctx); return nil })
 	group.Go(func() error { a.limits.Run(ctx); return nil })
+	group.Go(func() error { return a.articles.Run(ctx) })
 	if a.messages != nil {
 		group.Go(func() error { return a.messages.Run(ctx) })
 	}

@@ -79,8 +79,11 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := a.wireArticles(ctx, cfg, db, rdb, accounts, inner); err != nil {
+		return err
+	}
 	if cfg.DB.Driver == "" {
-		if a.demo, err = seed(ctx, users); err != nil {
+		if a.demo, err = seed(ctx, users, a.articles.Service); err != nil {
 			return err
 		}
 	}
@@ -93,7 +96,11 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	routes := []ioc.Routes{web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat}
+	articles, err := a.articles.Routes(sessions, rules, a.limits.PerUser())
+	if err != nil {
+		return err
+	}
+	routes := []ioc.Routes{web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat, articles}
 	if a.messages, err = ioc.NewMessages(ctx, &a.closers, a.live, db, rdb, a.log, inner); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type Config struct {
 	Kafka       Kafka       `mapstructure:"kafka"`
 	Session     Session     `mapstructure:"session"`
 	Users       Users       `mapstructure:"users"`
+	Articles    Articles    `mapstructure:"articles"`
 	Interactive Interactive `mapstructure:"interactive"`
 	Wechat      Wechat      `mapstructure:"wechat"`
 	SMS         SMS         `mapstructure:"sms"`
@@ -281,6 +282,7 @@ func Default() Config {
 			BcryptCost: 10, CacheTTL: 15 * time.Minute, CacheTimeout: 200 * time.Millisecond,
 			CacheFailure: CachePass, CachePassMax: 64,
 		},
+		Articles:    defaultArticles(),
 		Interactive: defaultInteractive(),
 		Wechat: Wechat{
 			AuthURL: "https://open.weixin.qq.com", APIURL: "https://api.weixin.qq.com",

@@ -116,5 +116,6 @@ func (l *Live) merge(next Config) Config {
 	reads := merged.Interactive.Reads
 	merged.Interactive = next.Interactive
 	merged.Interactive.Reads = reads
+	merged.Articles.Cache = next.Articles.Cache
 	return merged
 }

@@ -42,6 +42,7 @@ func (c Config) Validate() error {
 	c.Users.validate(&p)
 	c.Interactive.validate(&p)
 	p.check(kafkaName.MatchString(c.Kafka.Prefix), "kafka.prefix", fmt.Sprintf("%q", c.Kafka.Prefix), "must be up to 100 of letters, digits, dots, dashes and underscores")
+	c.Articles.validate(&p, c.HTTP)
 	c.Wechat.validate(&p)
 	c.SMS.validate(&p)
 	p.check(c.SMS.Timeout < c.HTTP.Timeout, "sms.timeout", c.SMS.Timeout, "must be shorter than http.timeout")

@@ -23,7 +23,7 @@ import (
 func newCounter(t *testing.T) (counter *events.ReadCounter, counted func(article int64) int64, db *gorm.DB) {
 	t.Helper()
 	db = testenv.SQL(t)
-	require.NoError(t, dao.Migrate(t.Context(), db))
+	require.NoError(t, dao.MigrateInteractives(t.Context(), db))
 	once, err := gormstore.New(db, gormstore.Config{})
 	require.NoError(t, err)
 	require.NoError(t, once.Migrate(t.Context()))

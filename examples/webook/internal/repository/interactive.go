@@ -121,7 +121,7 @@ func (r *Interactives) renew(ctx context.Context, after ...domain.Interactive) {
 	}
 }
 
-func (r *Interactives) cached(ctx context.Context, biz string, bizID int64) (domain.Interactive, cache.Lease, error) {
+func (r *Interactives) cached(ctx context.Context, biz string, bizID int64) (domain.Interactive, cache.Turn, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.settings().Timeout)
 	defer cancel()
 	return r.cache.Get(ctx, biz, bizID)

@@ -28,6 +28,7 @@ type counting struct {
 func newCounting(t *testing.T, passMax int) counting {
 	t.Helper()
 	c := counting{world: newWorld(t, 1), seen: observetest.NewRecorder(t)}
+	require.NoError(t, dao.MigrateInteractives(t.Context(), c.db))
 	c.table = dao.NewInteractives(c.db)
 	settings := repository.Settings{TTL: time.Minute, Timeout: time.Second, PassMax: passMax}
 	c.repo = repository.NewInteractives(c.table, cache.NewInteractives(c.rdb, time.Minute),

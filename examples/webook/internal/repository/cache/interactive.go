@@ -46,35 +46,35 @@ func NewInteractives(rdb redis.Cmdable, lease time.Duration) *Interactives {
 	return &Interactives{rdb: rdb, lease: lease}
 }
 
-// Lease is the turn to store a copy. The zero Lease is none: storing under it does
+// Turn is the right to store a copy. The zero Turn is none: storing in it does
 // nothing.
-type Lease struct{ token string }
+type Turn struct{ token string }
 
 // Get returns the copy of the thing's counters. Without one it returns [ErrMiss] and,
 // to one of those who look, a lease; any other error means that Redis failed. A copy
 // that can't be read counts as none.
-func (c *Interactives) Get(ctx context.Context, biz string, bizID int64) (domain.Interactive, Lease, error) {
+func (c *Interactives) Get(ctx context.Context, biz string, bizID int64) (domain.Interactive, Turn, error) {
 	token := rand.Text()
 	got, err := countsLoad.Run(ctx, c.rdb, countsKeys(biz, bizID), token, c.lease.Milliseconds()).StringSlice()
 	if err != nil {
-		return domain.Interactive{}, Lease{}, fmt.Errorf("cache: get counters of %s %d: %w", biz, bizID, err)
+		return domain.Interactive{}, Turn{}, fmt.Errorf("cache: get counters of %s %d: %w", biz, bizID, err)
 	}
 	copied := domain.Interactive{Biz: biz, BizID: bizID}
 	if scan(got, &copied.ReadCnt, &copied.LikeCnt, &copied.CollectCnt, &copied.Version) == nil {
-		return copied, Lease{}, nil
+		return copied, Turn{}, nil
 	}
 	if len(got) == 1 && got[0] == "1" {
-		return domain.Interactive{}, Lease{token}, ErrMiss
+		return domain.Interactive{}, Turn{token}, ErrMiss
 	}
-	return domain.Interactive{}, Lease{}, ErrMiss
+	return domain.Interactive{}, Turn{}, ErrMiss
 }
 
 // Store keeps a copy for ttl, unless the lease has ended or a change took it away.
-func (c *Interactives) Store(ctx context.Context, lease Lease, i domain.Interactive, ttl time.Duration) error {
-	if lease == (Lease{}) {
+func (c *Interactives) Store(ctx context.Context, turn Turn, i domain.Interactive, ttl time.Duration) error {
+	if turn == (Turn{}) {
 		return nil
 	}
-	err := countsStore.Run(ctx, c.rdb, countsKeys(i.Biz, i.BizID), lease.token, ttl.Milliseconds(),
+	err := countsStore.Run(ctx, c.rdb, countsKeys(i.Biz, i.BizID), turn.token, ttl.Milliseconds(),
 		i.ReadCnt, i.LikeCnt, i.CollectCnt, i.Version).Err()
 	if err != nil {
 		return fmt.Errorf("cache: store counters of %s %d: %w", i.Biz, i.BizID, err)

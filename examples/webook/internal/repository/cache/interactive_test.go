@@ -99,7 +99,7 @@ func TestAChangeThatIsInTheCopyAlreadyCountsOnce(t *testing.T) {
 
 func TestOfManyWhoFindNoCopyOneMayStore(t *testing.T) {
 	c := cache.NewInteractives(testenv.Redis(t), time.Minute)
-	leases := make([]cache.Lease, 8)
+	leases := make([]cache.Turn, 8)
 	var all sync.WaitGroup
 	for n := range leases {
 		all.Go(func() { _, leases[n], _ = c.Get(t.Context(), "article", 5) })
@@ -107,7 +107,7 @@ func TestOfManyWhoFindNoCopyOneMayStore(t *testing.T) {
 	all.Wait()
 	holders := 0
 	for _, lease := range leases {
-		if lease != (cache.Lease{}) {
+		if lease != (cache.Turn{}) {
 			holders++
 		}
 	}
@@ -122,7 +122,7 @@ func TestALeaseEnds(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, lease, err := c.Get(t.Context(), "article", 5)
 		require.ErrorIs(t, err, cache.ErrMiss)
-		return lease != (cache.Lease{})
+		return lease != (cache.Turn{})
 	}, 15*time.Second, 10*time.Millisecond)
 	require.NoError(t, c.Store(t.Context(), dead, counts(1, 0, 0, 0), time.Minute))
 	_, _, err = c.Get(t.Context(), "article", 5)

@@ -71,9 +71,17 @@ type Interactives struct {
 }
 
 // NewInteractives returns the tables in db, which must have been opened with
-// TranslateError and migrated with [Migrate]. With a transaction for db, what is done
+// TranslateError and migrated with [MigrateInteractives]. With a transaction for db, what is done
 // is done in that.
 func NewInteractives(db *gorm.DB) *Interactives { return &Interactives{db: db} }
+
+// interactiveTries is [migrateTries] for three tables and four indexes.
+const interactiveTries = 8
+
+// MigrateInteractives creates or extends the tables of counters.
+func MigrateInteractives(ctx context.Context, db *gorm.DB) error {
+	return migrate(ctx, db, interactiveTries, &Interactive{}, &UserLikeBiz{}, &UserCollectionBiz{})
+}
 
 // Like puts uid's like of the thing in force and counts it. If it was in force
 // already nothing changes. It returns the counters if they changed.

@@ -19,8 +19,8 @@ const biz = "article"
 // eachInteractives runs test on every SQL server that there is.
 func eachInteractives(t *testing.T, test func(t *testing.T, db *gorm.DB, table *dao.Interactives)) {
 	testenv.EachSQL(t, func(t *testing.T, db *gorm.DB) {
-		require.NoError(t, dao.Migrate(t.Context(), db))
-		require.NoError(t, dao.Migrate(t.Context(), db), "a second start must find the tables as it wants them")
+		require.NoError(t, dao.MigrateInteractives(t.Context(), db))
+		require.NoError(t, dao.MigrateInteractives(t.Context(), db), "a second start must find the tables as it wants them")
 		test(t, db, dao.NewInteractives(db))
 	})
 }

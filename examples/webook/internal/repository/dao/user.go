@@ -42,14 +42,18 @@ type Users struct {
 // TranslateError and migrated with [Migrate].
 func NewUsers(db *gorm.DB) *Users { return &Users{db: db} }
 
-// migrateTries is one more than there are things to create, four tables and seven indexes:
+// migrateTries is one more than there are things to create, a table and three indexes:
 // of instances that start together each may lose the race for every one.
-const migrateTries = 12
+const migrateTries = 5
 
 // Migrate creates or extends the tables. Several instances may do so at once.
-func Migrate(ctx context.Context, db *gorm.DB) (err error) {
-	for range migrateTries {
-		if err = db.WithContext(ctx).AutoMigrate(&User{}, &Interactive{}, &UserLikeBiz{}, &UserCollectionBiz{}); err == nil {
+func Migrate(ctx context.Context, db *gorm.DB) error {
+	return migrate(ctx, db, migrateTries, &User{})
+}
+
+func migrate(ctx context.Context, db *gorm.DB, tries int, tables ...any) (err error) {
+	for range tries {
+		if err = db.WithContext(ctx).AutoMigrate(tables...); err == nil {
 			return nil
 		}
 	}
