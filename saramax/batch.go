@@ -19,7 +19,7 @@ func (w *worker) batch(items []*item) {
 			wholes++
 			items = w.failed(items, err)
 		}
-		if len(items) > 0 && !w.sleep(w.c.h.set.backoff(items[0].failed)) {
+		if len(items) > 0 && !w.pause(items) {
 			return
 		}
 	}
@@ -43,7 +43,7 @@ func (w *worker) split(items []*item) {
 			rest = w.failed(half, err)
 		}
 		if len(rest) > 0 {
-			if !w.sleep(w.c.h.set.backoff(rest[0].failed)) {
+			if !w.pause(rest) {
 				return
 			}
 			w.batch(rest)
@@ -106,4 +106,27 @@ func (w *worker) resume(group []*item) {
 		w.failed(group, errLeft)
 	}
 	w.batch(w.open())
+}
+
+// pause waits until items may be tried again; false when the claim stops before. Where
+// the budget kept one of them, that is when it lets a probe begin.
+func (w *worker) pause(items []*item) bool {
+	for _, it := range items {
+		if it.kept {
+			return w.pauseForProbe()
+		}
+	}
+	return w.sleep(w.c.h.set.backoff(items[0].failed))
+}
+
+func (w *worker) pauseForProbe() bool {
+	for {
+		most, wait := w.c.h.set.budget.admit(w.c.topic, w.c.partition)
+		if most > 0 {
+			return true
+		}
+		if !w.sleep(wait) {
+			return false
+		}
+	}
 }

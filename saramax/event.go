@@ -36,12 +36,18 @@ const (
 	// consumed again.
 	EventMapUnread
 
+	// EventBudgetSpent: so many records were put aside that the consumer keeps the next
+	// ones and probes; see [Budget].
+	EventBudgetSpent
+	// EventBudgetOpened: a probe succeeded, and the consumer goes on.
+	EventBudgetOpened
+
 	eventKinds
 )
 
 var eventNames = [eventKinds]string{
 	"claimed", "released", "panicked", "rejected", "park_failed", "stuck", "fenced",
-	"abandoned", "gap", "lost", "error", "map_unread",
+	"abandoned", "gap", "lost", "error", "map_unread", "budget_spent", "budget_opened",
 }
 
 // String returns the kind's label value, "unknown" for a value out of range.

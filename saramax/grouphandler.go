@@ -70,6 +70,8 @@ func NewGroupHandler(group sarama.ConsumerGroup, name string, work Work, opts ..
 		set.drain = defaultDrain
 	}
 	h := newGroupHandler(name, work, set)
+	_, bound := h.bind(nil)
+	errs = append(errs, bound...)
 	errs = append(errs, h.check()...)
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("saramax: %w", errors.Join(errs...))
@@ -88,6 +90,18 @@ func newGroupHandler(name string, work Work, set settings) *GroupHandler {
 	h.renew()
 	h.tick()
 	return h
+}
+
+// bind lets others complete the handler, and returns the topics that they need read.
+func (h *GroupHandler) bind(topics []string) ([]string, []error) {
+	if h.set.bind == nil {
+		return nil, nil
+	}
+	more, err := h.set.bind(h, topics)
+	if err != nil {
+		return nil, []error{err}
+	}
+	return more, nil
 }
 
 func (h *GroupHandler) check() []error {

@@ -19,6 +19,7 @@ type item struct {
 	calls  int   // of the handler, those before this topic included
 	failed int   // attempts used up; a batch that is split uses none
 	cause  error // of the last failure
+	kept   bool  // instead of parked, as the budget is spent: it is tried again as a probe
 	end    end   // what its worker made of it
 
 	own lane // where there is no order, each record has a lane of its own
@@ -138,8 +139,9 @@ func (q *lanes) peek() *item {
 }
 
 // take takes the lane that waited longest out of those that are ready, and up to most
-// of its records, which it appends to items. The lane is busy until release.
-func (q *lanes) take(items []*item, most int) ([]*item, *lane) {
+// of its records that are due by now, which it appends to items. The lane is busy until
+// release.
+func (q *lanes) take(items []*item, most int, now time.Time) ([]*item, *lane) {
 	l := q.first
 	if q.first = l.next; q.first == nil {
 		q.last = nil
@@ -152,7 +154,7 @@ func (q *lanes) take(items []*item, most int) ([]*item, *lane) {
 		items, l.retry = append(items, l.retry), nil
 		most--
 	}
-	for ; most > 0 && l.head != nil; most-- {
+	for ; most > 0 && l.head != nil && !l.head.due.After(now); most-- {
 		items = append(items, q.pop(l))
 	}
 	return items, l

@@ -39,9 +39,6 @@ func NewConsumer(client sarama.Client, group string, topics []string, work Work,
 	if set.broad {
 		group += "." + set.broadcast
 	}
-	if set.topics != nil {
-		topics = append(slices.Clone(topics), set.topics(group, topics)...)
-	}
 	errs = append(errs, checkTopics(topics)...)
 	if client == nil {
 		errs = append(errs, errors.New("client is nil"))
@@ -52,10 +49,13 @@ func NewConsumer(client sarama.Client, group string, topics []string, work Work,
 		errs = append(errs, checkGroupConfig(client.Config(), set.drain)...)
 	}
 	h := newGroupHandler(group, work, set)
+	more, bound := h.bind(topics)
+	topics = append(slices.Clone(topics), more...)
+	errs = append(errs, bound...)
 	if errs = append(errs, h.check()...); len(errs) > 0 {
 		return nil, fmt.Errorf("saramax: %w", errors.Join(errs...))
 	}
-	c := &Consumer{client: client, config: groupConfig(client.Config(), &set), topics: slices.Clone(topics), handler: h}
+	c := &Consumer{client: client, config: groupConfig(client.Config(), &set), topics: topics, handler: h}
 	h.fetchMap = func(topic string, partition int32) (int64, string, error) {
 		return committedOffset(client, group, topic, partition)
 	}

@@ -88,8 +88,10 @@ type seams struct {
 	// redirect tells that a record must be parked unhandled, as [ReasonBlocked].
 	redirect func(*sarama.ConsumerMessage) bool
 	budget   budget
-	// topics returns what a consumer subscribes to beside its own topics.
-	topics func(group string, topics []string) []string
+	// bind is called once with the finished handler, and the consumer's topics, none for
+	// a handler of somebody's own loop. It may wrap the handler's work, and returns what
+	// the consumer subscribes to beside its own topics.
+	bind func(h *GroupHandler, topics []string) ([]string, error)
 	// starts run in order at the start of each [Consumer.Run], before the group is
 	// joined; an error ends Run. ends run in reverse when it has left the group, on a
 	// context with a timeout of its own.

@@ -102,7 +102,11 @@ func (c *claim) settle(it *item) {
 		stats.outcomes[outcomeRetried].Add(1)
 		it.end = endOpen
 		it.lane.retry = it
-		c.delay(it.lane, c.h.set.backoff(it.failed))
+		if it.kept {
+			c.delay(it.lane, 0) // the budget says when
+		} else {
+			c.delay(it.lane, c.h.set.backoff(it.failed))
+		}
 	case endOpen: // the claim stops: whoever gets the partition handles it
 		stats.outcomes[outcomeAbandoned].Add(1)
 	}
@@ -135,19 +139,20 @@ func (w *worker) take() bool {
 	if c.h.work.batched() {
 		n = c.h.tuning.Load().Batch
 	}
-	again := head.lane.retry != nil // begun already, so no budget has a say
+	again := head.lane.retry != nil
 	if again {
 		n = 1
-	} else if n = c.affordable(n); n == 0 {
-		return false
 	}
-	for len(w.items) < n && c.queue.ready > 0 {
-		var l *lane
-		w.items, l = c.queue.take(w.items, n-len(w.items))
-		w.lanes = append(w.lanes, l)
-		if c.h.set.due != nil {
-			break // the next may not be due
+	// What is tried again was begun already, so no budget has a say, unless that kept it.
+	if !again || head.kept {
+		if n = c.affordable(n); n == 0 {
+			return false
 		}
+	}
+	for now := time.Now(); len(w.items) < n && c.queue.ready > 0 && !c.queue.peek().due.After(now); {
+		var l *lane
+		w.items, l = c.queue.take(w.items, n-len(w.items), now)
+		w.lanes = append(w.lanes, l)
 	}
 	w.final, c.flush = c.flush, false
 	w.overdue, w.first = false, w.items[0].msg.Offset
@@ -208,6 +213,13 @@ func (w *worker) park(it *item, reason Reason, cause error) {
 			it.end = endPark
 			c.h.stats(c.topic).rejected[reason].Add(1)
 			c.h.emit(w.parkEvent(EventRejected, it, reason, cause))
+			if failures > 0 {
+				w.hold(-1)
+			}
+			return
+		}
+		if errors.Is(err, ErrBudgetSpent) {
+			it.end, it.kept = endRetry, true
 			if failures > 0 {
 				w.hold(-1)
 			}

@@ -203,6 +203,7 @@ func (w *worker) call(items []*item) (failure error, ok bool) {
 	w.verdicts = w.verdicts[:len(items)]
 	for _, it := range items {
 		it.calls++
+		it.kept = false
 	}
 	var ctx context.Context
 	ctx, w.report = c.h.observeCall(w.context(), c.topic)
