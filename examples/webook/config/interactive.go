@@ -44,7 +44,7 @@ func (i Interactive) validate(p *problems) {
 	p.between("interactive.cacheTTL", i.CacheTTL, time.Second, 24*time.Hour)
 	p.between("interactive.cacheTimeout", i.CacheTimeout, time.Millisecond, 10*time.Second)
 	p.check(i.CachePassMax >= 0, "interactive.cachePassMax", i.CachePassMax, "must not be negative")
-	p.check(i.Reads.Batch >= 1 && i.Reads.Batch <= 5000, "interactive.reads.batch", i.Reads.Batch, "must be between 1 and 5000")
+	p.check(i.Reads.Batch >= 1 && i.Reads.Batch <= 4000, "interactive.reads.batch", i.Reads.Batch, "must be between 1 and 4000")
 	p.between("interactive.reads.linger", i.Reads.Linger, time.Millisecond, 10*time.Second)
 	p.between("interactive.reads.remember", i.Reads.Remember, time.Hour, 10*365*24*time.Hour)
 }

@@ -27,9 +27,9 @@ func NewReadCounter(counter Counter) *ReadCounter { return &ReadCounter{counter}
 // errNoArticle says that an event names no article.
 var errNoArticle = errors.New("events: read: no article")
 
-// Handle counts a batch of events in one go. An event that cannot be counted is put
-// aside and does not hold up the others.
-func (c *ReadCounter) Handle(ctx context.Context, batch []saramax.Record[ReadEvent]) ([]saramax.Verdict, error) {
+// Handle counts a batch of events in one go. An event that can never be counted is put
+// aside and does not hold up the others; when the counter fails, all are tried again.
+func (c *ReadCounter) Handle(ctx context.Context, batch []saramax.Record[ReadEvent]) []saramax.Verdict {
 	verdicts := make([]saramax.Verdict, len(batch))
 	reads, places := make([]domain.Read, 0, len(batch)), make([]int, 0, len(batch))
 	for i, r := range batch {
@@ -44,14 +44,17 @@ func (c *ReadCounter) Handle(ctx context.Context, batch []saramax.Record[ReadEve
 	}
 	refused, err := c.counter.CountReads(ctx, reads)
 	if err != nil {
-		return nil, err
+		for _, at := range places {
+			verdicts[at] = saramax.Retry(err)
+		}
+		return verdicts
 	}
 	for i, why := range refused {
 		if why != nil {
 			verdicts[places[i]] = saramax.DeadLetter(why)
 		}
 	}
-	return verdicts, nil
+	return verdicts
 }
 
 // eventID is the id that the producer gave, or, from one that gives none, the event's

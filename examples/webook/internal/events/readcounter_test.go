@@ -57,8 +57,7 @@ func TestAReplayOfABatchCountsNothing(t *testing.T) {
 		record(4, "", 1), record(5, "", 1), // by a producer that knows no ids
 	}
 	for range 2 {
-		verdicts, err := counter.Handle(t.Context(), batch)
-		require.NoError(t, err)
+		verdicts := counter.Handle(t.Context(), batch)
 		for _, v := range verdicts {
 			require.Equal(t, saramax.ActionDone, v.Action())
 		}
@@ -69,10 +68,9 @@ func TestAReplayOfABatchCountsNothing(t *testing.T) {
 
 func TestAnEventThatCannotBeCountedIsPutAsideAlone(t *testing.T) {
 	counter, counted, _ := newCounter(t)
-	verdicts, err := counter.Handle(t.Context(), []saramax.Record[events.ReadEvent]{
+	verdicts := counter.Handle(t.Context(), []saramax.Record[events.ReadEvent]{
 		record(0, "a", 0), record(1, "b", 1), record(2, "c", -1), record(3, "b", 2), record(4, "d", 2),
 	})
-	require.NoError(t, err)
 	actions := make([]saramax.Action, len(verdicts))
 	for i, v := range verdicts {
 		actions[i] = v.Action()
@@ -87,8 +85,7 @@ func TestAnEventThatCannotBeCountedIsPutAsideAlone(t *testing.T) {
 
 func TestABatchOfNothingButBadEventsEnds(t *testing.T) {
 	counter, _, _ := newCounter(t)
-	verdicts, err := counter.Handle(t.Context(), []saramax.Record[events.ReadEvent]{record(0, "a", 0)})
-	require.NoError(t, err)
+	verdicts := counter.Handle(t.Context(), []saramax.Record[events.ReadEvent]{record(0, "a", 0)})
 	require.Equal(t, saramax.ActionDeadLetter, verdicts[0].Action())
 }
 
@@ -101,11 +98,12 @@ func TestAFailureOfTheDatabaseIsOneOfTheBatch(t *testing.T) {
 		}
 	}))
 	batch := []saramax.Record[events.ReadEvent]{record(0, "a", 1)}
-	_, err := counter.Handle(t.Context(), batch)
-	require.ErrorIs(t, err, failing)
+	verdicts := counter.Handle(t.Context(), batch)
+	require.Equal(t, saramax.ActionRetry, verdicts[0].Action())
+	require.ErrorIs(t, verdicts[0].Cause(), failing)
 	failing = nil
-	_, err = counter.Handle(t.Context(), batch)
-	require.NoError(t, err)
+	verdicts = counter.Handle(t.Context(), batch)
+	require.Equal(t, saramax.ActionDone, verdicts[0].Action())
 	require.EqualValues(t, 1, counted(1))
 }
 

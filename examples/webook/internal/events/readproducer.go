@@ -4,16 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/bulwark-go/bulwark/saramax"
 )
-
-// handOver is how long who reads an article waits for room to tell of it: no longer
-// than nobody notices. It takes none while the brokers answer.
-const handOver = 50 * time.Millisecond
 
 // ReadProducer tells of articles that were read. It is safe for concurrent use.
 type ReadProducer struct {
@@ -30,17 +25,16 @@ func NewReadProducer(raw *saramax.RawProducer, names Names) (*ReadProducer, erro
 }
 
 // Read tells that uid, or with 0 somebody, read the article. It hands the event over
-// and does not wait for the brokers: a reading that is not counted is a lesser loss
-// than an article that does not come. What becomes of the event the producer's
-// observer sees.
+// and does not wait for the brokers to have it: a reading that is not counted is a
+// lesser loss than an article that does not come. Only where the brokers have been
+// away for long, and all room is taken, it waits until ctx ends. What becomes of the
+// event the observer of the producer sees.
 func (p *ReadProducer) Read(ctx context.Context, uid, articleID int64) error {
 	// Version 7 begins with the time: keys that are stored together lie together.
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("events: read: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, handOver)
-	defer cancel()
 	// By article, so that one consumer adds up what belongs together.
 	key := strconv.AppendInt(nil, articleID, 10)
 	header := saramax.Header{Key: HeaderEventID, Value: []byte(id.String())}

@@ -15,8 +15,7 @@ import (
 type Interactives struct {
 	interactives *service.Interactives
 	articles     Readable
-	sessions     *session.Manager
-	rules        *session.Rules
+	login        gin.HandlerFunc
 	limit        gin.HandlerFunc
 }
 
@@ -27,15 +26,14 @@ type Readable interface {
 }
 
 // NewInteractives returns the handlers over the use cases. What cannot be read is not
-// liked either. The rules say what the login check does in an outage, and limit
-// stands behind it.
-func NewInteractives(interactives *service.Interactives, articles Readable, sessions *session.Manager, rules *session.Rules, limit gin.HandlerFunc) *Interactives {
-	return &Interactives{interactives: interactives, articles: articles, sessions: sessions, rules: rules, limit: limit}
+// liked either. Readers pass login, and limit stands behind it.
+func NewInteractives(interactives *service.Interactives, articles Readable, login, limit gin.HandlerFunc) *Interactives {
+	return &Interactives{interactives: interactives, articles: articles, login: login, limit: limit}
 }
 
 // Register adds the routes to r.
 func (h *Interactives) Register(r gin.IRouter) {
-	private := r.Group("/articles/pub", h.sessions.Login(h.rules), h.limit)
+	private := r.Group("/articles/pub", h.login, h.limit)
 	private.POST("/like", ginx.WrapBodyClaims(h.like))
 	private.POST("/collect", ginx.WrapBodyClaims(h.collect))
 }
