@@ -3,7 +3,9 @@ package idempotency_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -17,7 +19,19 @@ import (
 	"github.com/bulwark-go/bulwark/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain sizes the property tests for a database in a file.
+func TestMain(m *testing.M) {
+	if os.Getenv(envVictim) != "" {
+		victim()
+		return
+	}
+	flag.Parse()
+	checks := flag.Lookup("rapid.checks")
+	if checks.Value.String() == checks.DefValue && os.Getenv(testenv.EnvLong) != "1" {
+		_ = checks.Value.Set("30")
+	}
+	goleak.VerifyTestMain(m)
+}
 
 type store = idempotency.Store[*gorm.DB]
 
