@@ -13,6 +13,7 @@ func (w *worker) batch(items []*item) {
 		case err == nil:
 			items = w.sift(items)
 		case len(items) > 1 && (wholes > 0 || w.mustSplit(items, err)):
+			w.spend(items)
 			w.split(items)
 			return
 		default:
@@ -91,6 +92,14 @@ func (w *worker) mustSplit(items []*item, err error) bool {
 		}
 	}
 	return false
+}
+
+// spend counts an attempt of items that failed together, but leaves each of them one
+// of its own.
+func (w *worker) spend(items []*item) {
+	for _, it := range items {
+		it.failed = max(it.failed, min(it.failed+1, w.c.h.set.retry.Attempts-1))
+	}
 }
 
 // resume goes on after a handler ended its goroutine with a group of items, which are

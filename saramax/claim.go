@@ -55,7 +55,8 @@ type claim struct {
 	paused  atomic.Bool // what the group was told
 	pausing atomic.Bool // reasons are not empty
 
-	free []*item
+	turns int64 // how often a worker or a timer looked for work
+	free  []*item
 }
 
 func newClaim(h *GroupHandler, sess sarama.ConsumerGroupSession, source sarama.ConsumerGroupClaim) *claim {
@@ -248,6 +249,7 @@ func (c *claim) wakeAt(at time.Time) {
 
 func (c *claim) ring() {
 	c.mu.Lock()
+	c.turns++
 	c.alarmAt = time.Time{}
 	c.reasons &^= PauseBudget // admit is asked again
 	c.dispatch()

@@ -25,6 +25,7 @@ type GroupHandler struct {
 
 	ticks   atomic.Int64 // a coarse clock: nanoseconds since epoch, never 0
 	epoch   time.Time
+	beats   atomic.Int64  // of sessions' tickers
 	leaving chan struct{} // closed when it stops for good
 	leave   func(error)
 	failure error       // why, set before leaving is closed

@@ -38,6 +38,7 @@ func (s *session) run() {
 			return
 		case now := <-ticker.C:
 			s.h.tick()
+			s.h.beats.Add(1)
 			s.h.each((*claim).watch)
 			if now.Sub(committed) >= s.h.set.commit-every/2 {
 				committed = now
@@ -140,7 +141,11 @@ func (c *claim) forsake(w *worker) {
 	if w.cancel != nil {
 		w.cancel(ErrStuck)
 	}
-	heir := &worker{c: c, lanes: append([]*lane(nil), w.lanes...), items: append([]*item(nil), w.items...), started: true, first: w.first}
+	heir := &worker{c: c, lanes: append([]*lane(nil), w.lanes...), started: true, first: w.first}
+	for _, it := range w.items {
+		own := *it // the handler's goroutine may still read the old one
+		heir.items = append(heir.items, &own)
+	}
 	delete(c.workers, w)
 	c.workers[heir] = struct{}{}
 	go heir.after(func() {

@@ -20,6 +20,7 @@ func (w *worker) turn() bool {
 	c := w.c
 	settled := w.settleBudget()
 	c.mu.Lock()
+	c.turns++
 	if settled {
 		c.reasons &^= PauseBudget // admit has news
 	}

@@ -86,7 +86,15 @@ func (c *Consumer) Pause(topic string, partitions ...int32) {
 
 // Resume ends [Consumer.Pause]. A partition that is paused for another reason stays so.
 func (c *Consumer) Resume(topic string, partitions ...int32) {
-	c.handler.setPaused(topic, partitions, false)
+	c.handler.Resume(topic, partitions...)
+}
+
+// Pause is [Consumer.Pause].
+func (h *GroupHandler) Pause(topic string, partitions ...int32) { h.setPaused(topic, partitions, true) }
+
+// Resume is [Consumer.Resume].
+func (h *GroupHandler) Resume(topic string, partitions ...int32) {
+	h.setPaused(topic, partitions, false)
 }
 
 // everyPartition stands for all partitions of a topic.
