@@ -41,8 +41,8 @@ const (
 	defaultProbe  = time.Second
 )
 
-// WithBudget sets the budget of [WithDeadLetter], which has the default one without it.
-func WithBudget(b Budget) Option {
+// WithDeadLetterBudget sets the budget of [WithDeadLetter], which has the default one without it.
+func WithDeadLetterBudget(b Budget) Option {
 	return optionFunc(func(s *settings) {
 		if err := b.Validate(); err != nil {
 			s.errs = append(s.errs, err)

@@ -3,6 +3,7 @@ package saramax
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -13,7 +14,7 @@ import (
 // the copy is acknowledged. The copy has the record's key, value and headers byte for
 // byte, and tells in headers of its own, such as [HeaderError], what happened.
 //
-// How much may go there is bounded by [WithBudget]. The topic must exist, and neither
+// How much may go there is bounded by [WithDeadLetterBudget]. The topic must exist, and neither
 // be compacted nor forget within three days; Run checks that, see
 // [FailureTopics].
 func WithDeadLetter(publisher Publisher) Option {
@@ -60,6 +61,7 @@ func asideOf(s *settings) *aside {
 	}
 	a := &aside{policy: DefaultFailurePolicy, now: time.Now}
 	s.parker, s.budget, s.bind = a, a, a.bind
+	s.starts = append(s.starts, a.check)
 	return a
 }
 
@@ -190,4 +192,17 @@ func (a *aside) bind(h *GroupHandler, topics []string) ([]string, error) {
 	}
 	a.routes, a.ledger, a.emit = routes, newLedger(a.budget, a.now), h.emit
 	return routes.retryTopics(), nil
+}
+
+// check looks at the topics at the start of a run: what is wrong with them shows only
+// when a record has failed, and then it is late.
+func (a *aside) check(_ context.Context, group string, client sarama.Client) error {
+	if a.unchecked {
+		return nil
+	}
+	admin, err := sarama.NewClusterAdminFromClient(client) // which has nothing to close but the client
+	if err != nil {
+		return fmt.Errorf("saramax: check the topics for failures: %w", err)
+	}
+	return FailureTopics{Group: group, Topics: a.routes.sources, Delays: a.delays, Order: a.order}.Check(admin)
 }
