@@ -33,7 +33,7 @@ type publishedArticle struct {
 	Title    string `gorm:"size:1024"`
 	Abstract string `gorm:"size:2048"`
 	Content  string `gorm:"size:16777215"`
-	// Object is where the content is instead, for a store that keeps it elsewhere.
+	// Object is where the content is instead, see [ArticleObjects].
 	Object   string `gorm:"size:128"`
 	AuthorID int64  `gorm:"index"`
 	Status   uint8  `gorm:"index:idx_published_articles_newest,priority:1"`
@@ -135,52 +135,40 @@ func (t *Articles) Drafts(ctx context.Context, author int64, offset, limit int) 
 
 // Publish implements [ArticleStore]: in one transaction, so that the copies are equal
 // whatever happens in between.
-func (t *Articles) Publish(ctx context.Context, a domain.Article) (domain.Article, error) {
-	saved, _, err := t.PublishObject(ctx, a, "")
-	return saved, err
-}
-
-// PublishObject is Publish for a store that keeps the readers' content elsewhere,
-// under object: then the row has none. It also returns the object that was there
-// before, if any.
-func (t *Articles) PublishObject(ctx context.Context, a domain.Article, object string) (saved domain.Article, before string, err error) {
+func (t *Articles) Publish(ctx context.Context, a domain.Article) (saved domain.Article, err error) {
 	a.Status = domain.ArticlePublished
 	err = t.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		if saved, err = save(tx, a); err != nil {
 			return err
 		}
-		before, err = put(tx, toPublished(saved, object))
+		_, err = put(tx, toPublished(saved))
 		return err
 	})
-	return saved, before, wrapArticle("publish", err)
+	return saved, wrapArticle("publish", err)
 }
 
 // Put implements [ReaderStore].
 func (t *Articles) Put(ctx context.Context, a domain.Article) error {
-	_, err := t.PutObject(ctx, a, "")
-	return err
-}
-
-// PutObject is to Put what [Articles.PublishObject] is to Publish. When a newer copy
-// was there, before is object itself: nobody needs it.
-func (t *Articles) PutObject(ctx context.Context, a domain.Article, object string) (before string, err error) {
-	err = t.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		before, err = put(tx, toPublished(a, object))
+	err := t.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		_, err := put(tx, toPublished(a))
 		return err
 	})
-	return before, wrapArticle("put", err)
+	return wrapArticle("put", err)
 }
 
 // put inserts the readers' row or replaces an older one of the same author. No
 // database says by the affected rows of an upsert the same as another, so it is an
-// insert that may do nothing, and an update that is conditional.
-func put(tx *gorm.DB, row publishedArticle) (before string, err error) {
+// insert that may do nothing, and an update that is conditional. The object that
+// nobody needs any more is the one of the row before, or, when there was a newer row,
+// the one that came.
+func put(tx *gorm.DB, row publishedArticle) (unneeded string, err error) {
 	var old publishedArticle
 	found := tx.Select("object").Where("id = ?", row.ID).Limit(1).Find(&old)
 	if found.Error != nil {
 		return "", found.Error
 	}
-	if found.RowsAffected == 0 {
+	inserted := found.RowsAffected == 0
+	if inserted {
 		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
 			return "", err
 		}
@@ -191,47 +179,58 @@ func put(tx *gorm.DB, row publishedArticle) (before string, err error) {
 			"title": row.Title, "abstract": row.Abstract, "content": row.Content, "object": row.Object,
 			"status": row.Status, "version": row.Version, "ctime": row.Ctime, "utime": row.Utime,
 		})
-	if result.Error != nil {
-		return "", result.Error
+	if !inserted && result.RowsAffected == 0 {
+		return row.Object, result.Error
 	}
-	if found.RowsAffected > 0 && result.RowsAffected == 0 {
-		return row.Object, nil
-	}
-	return old.Object, nil
+	return old.Object, result.Error
 }
 
 // Withdraw implements [ArticleStore].
 func (t *Articles) Withdraw(ctx context.Context, author, id int64) error {
-	now := time.Now().UnixMilli()
 	err := t.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if err := changeArticle(tx, author, id, map[string]any{"status": private, "utime": now}); err != nil {
-			return err
-		}
-		var row article
-		if err := tx.Select("version").Where("id = ?", id).Take(&row).Error; err != nil {
-			return err
-		}
-		tombstone := publishedArticle{ID: id, AuthorID: author, Status: private, Version: row.Version, Ctime: now, Utime: now}
-		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&tombstone).Error; err != nil {
-			return err
-		}
-		return tx.Model(&publishedArticle{}).Where("id = ? AND author_id = ?", id, author).
-			Updates(map[string]any{"status": private, "version": row.Version, "utime": now}).Error
+		_, err := withdraw(tx, author, id)
+		return err
 	})
 	return wrapArticle("withdraw", err)
 }
 
-// Published implements [ReaderStore].
-func (t *Articles) Published(ctx context.Context, id int64) (domain.Article, error) {
-	a, _, err := t.PublishedObject(ctx, id)
-	return a, err
+// withdraw also returns the object that nobody needs any more, if there is one.
+func withdraw(tx *gorm.DB, author, id int64) (unneeded string, err error) {
+	now := time.Now().UnixMilli()
+	if err := changeArticle(tx, author, id, map[string]any{"status": private, "utime": now}); err != nil {
+		return "", err
+	}
+	var row article
+	if err := tx.Select("version").Where("id = ?", id).Take(&row).Error; err != nil {
+		return "", err
+	}
+	tombstone := publishedArticle{ID: id, AuthorID: author, Status: private, Version: row.Version, Ctime: now, Utime: now}
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&tombstone).Error; err != nil {
+		return "", err
+	}
+	var old publishedArticle
+	if err := tx.Select("object").Where("id = ?", id).Take(&old).Error; err != nil {
+		return "", err
+	}
+	return old.Object, tx.Model(&publishedArticle{}).Where("id = ? AND author_id = ?", id, author).
+		Updates(map[string]any{"status": private, "object": "", "version": row.Version, "utime": now}).Error
 }
 
-// PublishedObject is Published, and where the content is if it is elsewhere.
-func (t *Articles) PublishedObject(ctx context.Context, id int64) (domain.Article, string, error) {
-	var row publishedArticle
-	err := t.db.WithContext(ctx).Where("id = ? AND status = ?", id, published).Take(&row).Error
-	return row.domain(), row.Object, wrapArticle("find published", err)
+// errElsewhere means that the operator has changed where contents are kept.
+var errElsewhere = errors.New("the content is in an object store")
+
+// Published implements [ReaderStore].
+func (t *Articles) Published(ctx context.Context, id int64) (domain.Article, error) {
+	row, err := t.published(ctx, id)
+	if err == nil && row.Object != "" {
+		err = errElsewhere
+	}
+	return row.domain(), wrapArticle("find published", err)
+}
+
+func (t *Articles) published(ctx context.Context, id int64) (row publishedArticle, err error) {
+	err = t.db.WithContext(ctx).Where("id = ? AND status = ?", id, published).Take(&row).Error
+	return row, err
 }
 
 // PublishedAfter implements [ReaderStore].
@@ -263,15 +262,11 @@ func (r publishedArticle) domain() domain.Article {
 	}.domain()
 }
 
-func toPublished(a domain.Article, object string) publishedArticle {
-	row := publishedArticle{
-		ID: a.ID, AuthorID: a.AuthorID, Title: a.Title, Abstract: a.Abstract, Content: a.Content, Object: object,
+func toPublished(a domain.Article) publishedArticle {
+	return publishedArticle{
+		ID: a.ID, AuthorID: a.AuthorID, Title: a.Title, Abstract: a.Abstract, Content: a.Content,
 		Status: published, Version: a.Version, Ctime: a.Ctime.UnixMilli(), Utime: a.Utime.UnixMilli(),
 	}
-	if object != "" {
-		row.Content = ""
-	}
-	return row
 }
 
 func wrapArticle(what string, err error) error {
