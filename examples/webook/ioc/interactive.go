@@ -83,7 +83,7 @@ func NewInteractive(ctx context.Context, c *Closers, live *config.Live, db *gorm
 		return nil, err
 	}
 	reads := repository.NewReads(idempotency.Observe(i.once, w.Inner), counters)
-	return i, i.consume(c, cfg.Interactive.Reads, reads, raw, brokers, w)
+	return i, i.consume(ctx, c, cfg.Interactive.Reads, reads, raw, brokers, w)
 }
 
 func interactiveSettings(cfg config.Interactive) repository.Settings {
@@ -102,9 +102,9 @@ func producer(c *Closers, brokers Brokers, observer observe.Observer) (*saramax.
 }
 
 // consume makes the consumer of read events, and the topics that it needs.
-func (i *Interactive) consume(c *Closers, cfg config.Reads, reads *repository.Reads, raw *saramax.RawProducer, brokers Brokers, w Watchers) error {
+func (i *Interactive) consume(ctx context.Context, c *Closers, cfg config.Reads, reads *repository.Reads, raw *saramax.RawProducer, brokers Brokers, w Watchers) error {
 	group, topics := brokers.Names.Of(events.GroupInteractive), brokers.Names.ReadTopics()
-	if err := brokers.makeTopics(consumed{group, topics}); err != nil {
+	if err := brokers.makeTopics(ctx, consumed{group, topics}); err != nil {
 		return err
 	}
 	client, err := sarama.NewClient(brokers.Addrs, saramax.NewConfig(ServiceName+"-"+events.GroupInteractive))
