@@ -20,7 +20,7 @@ import (
 )
 
 // newCounter returns a ReadCounter and what tells its counts.
-func newCounter(t *testing.T) (counter *events.ReadCounter, counted func(article int64) int64, db *gorm.DB) {
+func newCounter(t testing.TB) (counter *events.ReadCounter, counted func(article int64) int64, db *gorm.DB) {
 	t.Helper()
 	db = testenv.SQL(t)
 	require.NoError(t, dao.MigrateInteractives(t.Context(), db))
