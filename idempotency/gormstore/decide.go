@@ -63,19 +63,20 @@ var errNoRow = errors.New("a key was refused as a duplicate and is not there")
 // insert adds what is pending. refused is the error of a database that takes all keys
 // of a statement or none.
 func (s *Store) insert(tx *gorm.DB, entries []entry, t terms) (refused, err error) {
-	token, until := t.token()
-	values := "(?, ?, ?, {now}, " + token + ", " + until + ")"
 	for left := range chunks(entries) {
-		args := make([]any, 0, 3*len(left))
-		for _, e := range left {
-			args = append(args, e.scope, e.key, e.digests[0][:])
-		}
-		text := s.sql("INSERT INTO {table} (scope, msg_key, digest, stored_at, token, lease_until) VALUES " + values +
-			strings.Repeat(", "+values, len(left)-1) + s.dialect.onConflict)
-		if s.dialect.onConflict != "" {
-			err = s.insertNew(tx, left, text, args)
-		} else if refused, err = s.insertAll(tx, left, text, args), nil; refused != nil && !duplicate(refused) {
-			refused, err = nil, refused
+		text, args := s.insertion(left, t)
+		switch {
+		case s.dialect.onConflict == "":
+			if refused = s.insertAll(tx, left, text); refused != nil && !duplicate(refused) {
+				refused, err = nil, refused
+			}
+		case len(left) == 1:
+			done := tx.Exec(text, args...)
+			if err = done.Error; done.RowsAffected == 1 {
+				left[0].state = inserted
+			}
+		default:
+			err = s.insertNew(tx, left, text+" RETURNING scope, msg_key", args)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("gormstore: insert: %w", err)
@@ -84,17 +85,32 @@ func (s *Store) insert(tx *gorm.DB, entries []entry, t terms) (refused, err erro
 	return refused, nil
 }
 
+// insertion is the statement that inserts keys. Where the driver would take a round trip
+// more for a statement with arguments, it has none, and all texts in it are hexadecimal.
+func (s *Store) insertion(left []*entry, t terms) (text string, args []any) {
+	token, until := t.token()
+	values := ", {now}, " + token + ", " + until + ")"
+	var b strings.Builder
+	b.WriteString("INSERT INTO {table} (scope, msg_key, digest, stored_at, token, lease_until) VALUES ")
+	for i, e := range left {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if s.dialect.onConflict == "" {
+			fmt.Fprintf(&b, "(x'%x', x'%x', x'%x'%s", e.scope, e.key, e.digests[0], values)
+		} else {
+			b.WriteString("(?, ?, ?" + values)
+			args = append(args, e.scope, e.key, e.digests[0][:])
+		}
+	}
+	return s.sql(b.String() + s.dialect.onConflict), args
+}
+
 // insertNew runs an INSERT that leaves existing keys alone.
 func (s *Store) insertNew(tx *gorm.DB, left []*entry, text string, args []any) error {
 	var added []row
 	if err := tx.Raw(text, args...).Scan(&added).Error; err != nil {
 		return err
-	}
-	if len(added) == len(left) {
-		for _, e := range left {
-			e.state = inserted
-		}
-		return nil
 	}
 	names := make(map[name]bool, len(added))
 	for _, r := range added {
@@ -109,9 +125,9 @@ func (s *Store) insertNew(tx *gorm.DB, left []*entry, text string, args []any) e
 }
 
 // insertAll runs an INSERT that fails as a whole.
-func (s *Store) insertAll(tx *gorm.DB, left []*entry, text string, args []any) error {
+func (s *Store) insertAll(tx *gorm.DB, left []*entry, text string) error {
 	// A duplicate is an answer, and nothing for the log.
-	err := tx.Session(&gorm.Session{Logger: logger.Discard}).Exec(text, args...).Error
+	err := tx.Session(&gorm.Session{Logger: logger.Discard}).Exec(text).Error
 	if err == nil {
 		for _, e := range left {
 			e.state = inserted

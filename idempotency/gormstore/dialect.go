@@ -4,8 +4,8 @@ package gormstore
 type dialect struct {
 	// now is the time in microseconds.
 	now string
-	// onConflict ends an INSERT that leaves existing keys alone and returns the new
-	// ones; empty where the INSERT fails as a whole.
+	// onConflict ends an INSERT that leaves existing keys alone; empty where the INSERT
+	// fails as a whole.
 	onConflict string
 	// share ends a SELECT that reads what is committed now, whatever the transaction's
 	// snapshot.
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 	},
 	"postgres": {
 		now:        "CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000000 AS BIGINT)",
-		onConflict: " ON CONFLICT (scope, msg_key) DO NOTHING RETURNING scope, msg_key",
+		onConflict: " ON CONFLICT (scope, msg_key) DO NOTHING",
 		schema: `
 CREATE TABLE IF NOT EXISTS {table} (
 	id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS {table} (
 	},
 	"sqlite": {
 		now:        "CAST((JULIANDAY('now') - 2440587.5) * 86400000000 AS INTEGER)",
-		onConflict: " ON CONFLICT (scope, msg_key) DO NOTHING RETURNING scope, msg_key",
+		onConflict: " ON CONFLICT (scope, msg_key) DO NOTHING",
 		schema: `
 CREATE TABLE IF NOT EXISTS {table} (
 	id INTEGER PRIMARY KEY AUTOINCREMENT,

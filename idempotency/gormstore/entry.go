@@ -66,6 +66,11 @@ type row struct {
 // entriesOf returns the keys of a batch in the order in which they are inserted, which
 // is the same for all batches.
 func entriesOf(batch []idempotency.Delivery) ([]entry, error) {
+	if len(batch) == 1 {
+		d := batch[0]
+		e := entry{name: name{string(d.Key.Scope), stored(d.Key.ID)}, at: []int{0}, digests: []idempotency.Digest{d.Digest()}}
+		return []entry{e}, d.Key.Validate()
+	}
 	entries := make([]entry, 0, len(batch))
 	known := make(map[name]int, len(batch))
 	for i, d := range batch {

@@ -51,6 +51,7 @@ type Store struct {
 	cfg       Config
 	isolation sql.IsolationLevel
 	dialect   dialect
+	fill      *strings.Replacer // of the table's name and the clock
 }
 
 var _ idempotency.Store[*gorm.DB] = (*Store)(nil)
@@ -117,6 +118,7 @@ func (s *Store) use(db *gorm.DB) error {
 	if s.dialect, ok = dialects[db.Name()]; !ok {
 		return violation("dialect", fmt.Sprintf("%q", db.Name()), "mysql, postgres or sqlite")
 	}
+	s.fill = strings.NewReplacer("{table}", s.cfg.Table, "{now}", s.dialect.now)
 	s.db = db.Session(&gorm.Session{NewDB: true})
 	return nil
 }
@@ -146,7 +148,7 @@ func (s *Store) Schema() []string { return []string{s.sql(strings.TrimSpace(s.di
 
 // sql fills the table's name and the clock into a statement.
 func (s *Store) sql(text string) string {
-	return strings.NewReplacer("{table}", s.cfg.Table, "{now}", s.dialect.now).Replace(text)
+	return s.fill.Replace(text)
 }
 
 // plain returns db without what an effect or a caller may have set on it.
