@@ -28,16 +28,17 @@ type App struct {
 	configFile string
 	logTo      io.Writer
 
-	log      logger.Logger
-	level    *logger.LevelVar
-	monitor  *health.Monitor
-	probes   *ioc.Probes
-	limits   *ioc.Limits
-	articles *ioc.Articles
-	messages *ioc.Messages // nil: none
-	web, ops *ioc.Server
-	demo     Demo
-	closers  ioc.Closers
+	log         logger.Logger
+	level       *logger.LevelVar
+	monitor     *health.Monitor
+	probes      *ioc.Probes
+	limits      *ioc.Limits
+	articles    *ioc.Articles
+	interactive *ioc.Interactive
+	messages    *ioc.Messages // nil: none
+	web, ops    *ioc.Server
+	demo        Demo
+	closers     ioc.Closers
 	// consoleToken is empty unless it was made here.
 	consoleToken string
 }
@@ -112,6 +113,7 @@ func (a *App) serve(ctx context.Context) error {
 	group.Go(func() error { a.monitor.Run(ctx); return nil })
 	group.Go(func() error { a.limits.Run(ctx); return nil })
 	group.Go(func() error { return a.articles.Run(ctx) })
+	group.Go(func() error { return a.interactive.Run(ctx) })
 	if a.messages != nil {
 		group.Go(func() error { return a.messages.Run(ctx) })
 	}

@@ -77,6 +77,8 @@ func testConfig(t *testing.T) config.Config {
 	}
 	if os.Getenv(testenv.EnvKafka) != "" {
 		cfg.Kafka.Addrs = testenv.Kafka(t)
+		cfg.Kafka.Prefix = testenv.Name(t) + "-"
+		t.Cleanup(func() { dropTopics(t, cfg.Kafka) })
 	}
 	switch {
 	case os.Getenv(testenv.EnvMySQL) != "":

@@ -53,7 +53,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	_, kafkaHealth, err := ioc.Kafka(&a.closers, cfg.Kafka, dir)
+	brokers, kafkaHealth, err := ioc.Kafka(&a.closers, cfg.Kafka, dir)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,13 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if a.interactive, err = ioc.NewInteractive(ctx, &a.closers, a.live, db, rdb, brokers,
+		ioc.Watchers{Inner: inner, Consumed: observe.Multi(metrics, spans), Log: a.log}); err != nil {
+		return err
+	}
+	if err := metrics.Register(a.interactive.Source()); err != nil {
+		return err
+	}
 	if err := a.wireArticles(ctx, cfg, db, dir, rdb, accounts, inner); err != nil {
 		return err
 	}
@@ -100,7 +107,8 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	routes := []ioc.Routes{web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat, articles}
+	routes := []ioc.Routes{web.NewUsers(users, sessions, rules, a.limits.PerUser()), wechat, articles,
+		a.interactive.Routes(a.articles.Service, sessions, rules, a.limits.PerUser())}
 	if a.messages, err = ioc.NewMessages(ctx, &a.closers, a.live, db, rdb, a.log, inner); err != nil {
 		return err
 	}

@@ -19,6 +19,6 @@ func (a *App) wireArticles(ctx context.Context, cfg config.Config, db *gorm.DB, 
 		return err
 	}
 	repo := ioc.ArticleRepository(store, rdb, a.live, observer)
-	a.articles, err = ioc.NewArticles(ctx, store, repo, accounts, db, cfg.Articles, observer)
+	a.articles, err = ioc.NewArticles(ctx, store, repo, accounts, db, cfg.Articles, observer, a.interactive.ArticleOptions()...)
 	return err
 }

@@ -19,21 +19,22 @@ import (
 type Config struct {
 	// Data is the folder of the embedded servers. Empty means a temporary folder
 	// that is removed at exit.
-	Data     string   `mapstructure:"data"`
-	HTTP     HTTP     `mapstructure:"http"`
-	Metrics  Metrics  `mapstructure:"metrics"`
-	DB       DB       `mapstructure:"db"`
-	Redis    Redis    `mapstructure:"redis"`
-	Kafka    Kafka    `mapstructure:"kafka"`
-	Session  Session  `mapstructure:"session"`
-	Users    Users    `mapstructure:"users"`
-	Articles Articles `mapstructure:"articles"`
-	Wechat   Wechat   `mapstructure:"wechat"`
-	SMS      SMS      `mapstructure:"sms"`
-	Limits   Limits   `mapstructure:"limits"`
-	Console  Console  `mapstructure:"console"`
-	Log      Log      `mapstructure:"log"`
-	Trace    Trace    `mapstructure:"trace"`
+	Data        string      `mapstructure:"data"`
+	HTTP        HTTP        `mapstructure:"http"`
+	Metrics     Metrics     `mapstructure:"metrics"`
+	DB          DB          `mapstructure:"db"`
+	Redis       Redis       `mapstructure:"redis"`
+	Kafka       Kafka       `mapstructure:"kafka"`
+	Session     Session     `mapstructure:"session"`
+	Users       Users       `mapstructure:"users"`
+	Articles    Articles    `mapstructure:"articles"`
+	Interactive Interactive `mapstructure:"interactive"`
+	Wechat      Wechat      `mapstructure:"wechat"`
+	SMS         SMS         `mapstructure:"sms"`
+	Limits      Limits      `mapstructure:"limits"`
+	Console     Console     `mapstructure:"console"`
+	Log         Log         `mapstructure:"log"`
+	Trace       Trace       `mapstructure:"trace"`
 }
 
 // HTTP configures the app's own listener.
@@ -81,6 +82,9 @@ type Redis struct {
 type Kafka struct {
 	// Addrs are host:port each. None, the default, means the embedded broker.
 	Addrs []string `mapstructure:"addrs"`
+	// Prefix begins the names of our topics and groups, for those who share the
+	// brokers with another installation. Empty by default.
+	Prefix string `mapstructure:"prefix"`
 }
 
 // Session configures the tokens.
@@ -293,7 +297,8 @@ func Default() Config {
 			BcryptCost: 10, CacheTTL: 15 * time.Minute, CacheTimeout: 200 * time.Millisecond,
 			CacheFailure: CachePass, CachePassMax: 64,
 		},
-		Articles: defaultArticles(),
+		Articles:    defaultArticles(),
+		Interactive: defaultInteractive(),
 		Wechat: Wechat{
 			AuthURL: "https://open.weixin.qq.com", APIURL: "https://api.weixin.qq.com",
 			RedirectURL: "http://localhost:8080/oauth2/wechat/callback",

@@ -113,6 +113,9 @@ func (l *Live) merge(next Config) Config {
 	cost := merged.Users.BcryptCost
 	merged.Users, merged.Limits, merged.Log.Level = next.Users, next.Limits, next.Log.Level
 	merged.Users.BcryptCost = cost
+	reads := merged.Interactive.Reads
+	merged.Interactive = next.Interactive
+	merged.Interactive.Reads = reads
 	merged.Articles.Cache = next.Articles.Cache
 	return merged
 }

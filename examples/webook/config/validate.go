@@ -19,6 +19,9 @@ import (
 // minKey is the shortest signing key in bytes: as long as the hash it feeds.
 const minKey = 32
 
+// kafkaName is what the names of topics may hold, and leaves room for ours.
+var kafkaName = regexp.MustCompile(`^[A-Za-z0-9._-]{0,100}$`)
+
 // minToken is the shortest token for the console in bytes: too long to be guessed.
 const minToken = 16
 
@@ -37,6 +40,8 @@ func (c Config) Validate() error {
 	}
 	c.Session.validate(&p)
 	c.Users.validate(&p)
+	c.Interactive.validate(&p)
+	p.check(kafkaName.MatchString(c.Kafka.Prefix), "kafka.prefix", fmt.Sprintf("%q", c.Kafka.Prefix), "must be up to 100 of letters, digits, dots, dashes and underscores")
 	c.Articles.validate(&p, c.HTTP, c.DB)
 	c.Wechat.validate(&p)
 	c.SMS.validate(&p)

@@ -8,18 +8,25 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/examples/webook/internal/events"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/health"
 	"github.com/bulwark-go/bulwark/internal/embedded"
 )
 
-// Kafka returns a client of the brokers at cfg.Addrs, or of an embedded one that
-// keeps its records in dir. No request waits for it, so its health is not required.
-func Kafka(c *Closers, cfg config.Kafka, dir string) (sarama.Client, health.Component, error) {
+// Brokers is a Kafka cluster, and what our topics and groups are called there.
+type Brokers struct {
+	Addrs []string
+	Names events.Names
+}
+
+// Kafka returns the brokers at cfg.Addrs, or an embedded one that keeps its records in
+// dir. No request waits for it, so its health is not required.
+func Kafka(c *Closers, cfg config.Kafka, dir string) (Brokers, health.Component, error) {
 	addrs, detail := cfg.Addrs, strings.Join(cfg.Addrs, ", ")
 	if len(addrs) == 0 {
 		server, err := embedded.StartKafka(embedded.KafkaConfig{Dir: filepath.Join(dir, "kafka")})
 		if err != nil {
-			return nil, health.Component{}, err
+			return Brokers{}, health.Component{}, err
 		}
 		c.AddClose("embedded kafka", server.Close)
 		addrs = server.Addrs()
@@ -27,12 +34,13 @@ func Kafka(c *Closers, cfg config.Kafka, dir string) (sarama.Client, health.Comp
 	}
 	client, err := sarama.NewClient(addrs, kafkaConfig())
 	if err != nil {
-		return nil, health.Component{}, unreachable("kafka", strings.Join(addrs, ", "), err)
+		return Brokers{}, health.Component{}, unreachable("kafka", strings.Join(addrs, ", "), err)
 	}
 	c.AddClose("kafka client", client.Close)
 	// sarama takes no context: the time-outs of its configuration bound the call.
 	ping := func(context.Context) error { return client.RefreshMetadata() }
-	return client, health.Component{Name: "kafka", Detail: detail, Ping: ping}, nil
+	brokers := Brokers{Addrs: addrs, Names: events.Names{Prefix: cfg.Prefix}}
+	return brokers, health.Component{Name: "kafka", Detail: detail, Ping: ping}, nil
 }
 
 func kafkaConfig() *sarama.Config {

@@ -1,5 +1,5 @@
 // Package dao reads and writes the SQL tables. It keeps to what SQLite, MySQL,
-// MariaDB and PostgreSQL do alike: no raw SQL, duplicates by translated error,
+// MariaDB and PostgreSQL do alike: no raw statements, duplicates by translated error,
 // lengths checked before they get here.
 package dao
 
