@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/gin-gonic/gin"
 	"github.com/glebarez/sqlite"
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,12 +26,17 @@ import (
 	"github.com/bulwark-go/bulwark/ginx"
 	"github.com/bulwark-go/bulwark/ginx/session"
 	"github.com/bulwark-go/bulwark/gormx"
+	"github.com/bulwark-go/bulwark/idempotency"
+	idemstore "github.com/bulwark-go/bulwark/idempotency/gormstore"
+	"github.com/bulwark-go/bulwark/internal/embedded"
 	"github.com/bulwark-go/bulwark/logger"
 	"github.com/bulwark-go/bulwark/logger/mask"
 	"github.com/bulwark-go/bulwark/logger/zaplog"
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/observe/prom"
 	"github.com/bulwark-go/bulwark/ratelimit"
+	"github.com/bulwark-go/bulwark/saramax"
+	"github.com/bulwark-go/bulwark/saramax/outbox"
 	"github.com/bulwark-go/bulwark/smsx"
 	"github.com/bulwark-go/bulwark/smsx/chain"
 	"github.com/bulwark-go/bulwark/smsx/otp"
@@ -295,4 +301,131 @@ func Example_circuitbreaker() {
 	// closed false
 	// open false
 	// open true
+}
+
+// brokers starts a Kafka cluster with the example's topics.
+func brokers() (addrs []string, end func()) {
+	kafka, err := embedded.StartKafka(embedded.KafkaConfig{Topics: []embedded.Topic{
+		{Name: "read_article"}, {Name: "read_article.interactive.dlt"},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	return kafka.Addrs(), func() { _ = kafka.Close() }
+}
+
+// memoryDB is a database of this process.
+func memoryDB() *gorm.DB {
+	db, err := gorm.Open(sqlite.Open(":memory:"), &gorm.Config{})
+	if err != nil {
+		panic(err)
+	}
+	conns, err := db.DB()
+	if err != nil {
+		panic(err)
+	}
+	conns.SetMaxOpenConns(1) // another connection would have a database of its own
+	return db
+}
+
+func Example_saramax() {
+	type ReadEvent struct{ Article, User int64 }
+	addrs, end := brokers() // your brokers
+	defer end()
+	cfg := saramax.NewConfig("interactive") // nothing in it loses records
+	client, err := sarama.NewClient(addrs, cfg)
+	if err != nil {
+		panic(err)
+	}
+	raw, err := saramax.NewRawProducer(addrs, cfg)
+	if err != nil {
+		panic(err)
+	}
+	events, err := saramax.NewProducer(raw, "read_article", saramax.JSON[ReadEvent]())
+	if err != nil {
+		panic(err)
+	}
+
+	ctx, stop := context.WithCancel(context.Background())
+	consumer, err := saramax.NewConsumer(client, "interactive", []string{"read_article"},
+		saramax.Batch(func(_ context.Context, batch []saramax.Record[ReadEvent]) []saramax.Verdict {
+			fmt.Println("article", batch[0].Value.Article, "was read by", batch[0].Value.User)
+			stop()
+			return nil // all done; or a verdict for each: done, retry, dead letter, skip
+		}), saramax.WithBatch(500, 200*time.Millisecond), saramax.WithDeadLetter(raw))
+	if err != nil {
+		panic(err)
+	}
+
+	_, err = events.Send(ctx, []byte("7"), ReadEvent{Article: 7, User: 42}) // all replicas have it
+	fmt.Println(err)
+	fmt.Println(consumer.Run(ctx)) // returns after a clean drain
+	fmt.Println(raw.Close(context.Background()), client.Close())
+	// Output:
+	// <nil>
+	// article 7 was read by 42
+	// <nil>
+	// <nil> <nil>
+}
+
+func Example_outbox() {
+	type PaidEvent struct{ TradeNo string }
+	db, ctx := memoryDB(), context.Background()
+	plugin, err := outbox.NewPlugin(outbox.Settings{})
+	if err != nil {
+		panic(err)
+	}
+	if err := errors.Join(db.Use(plugin), outbox.Migrate(ctx, db)); err != nil {
+		panic(err)
+	}
+
+	err = db.Transaction(func(tx *gorm.DB) error {
+		// what the event tells of is changed here, in the same transaction
+		return outbox.Add(tx, "payment_events", "T-1001", PaidEvent{TradeNo: "T-1001"})
+	})
+	fmt.Println(err)
+
+	ctx, stop := context.WithCancel(ctx)
+	publish := outbox.PublisherFunc(func(_ context.Context, messages []outbox.Message) []error { // or NewSaramaPublisher
+		fmt.Println(messages[0].Topic, string(messages[0].Payload))
+		stop()
+		return nil
+	})
+	relay, err := outbox.NewRelay(db, publish, outbox.Config{})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(relay.Run(ctx)) // as many instances as you like: each aggregate's order holds
+	// Output:
+	// <nil>
+	// payment_events {"TradeNo":"T-1001"}
+	// <nil>
+}
+
+func Example_idempotency() {
+	db, ctx := memoryDB(), context.Background()
+	store, err := idemstore.New(db, idemstore.Config{Window: 30 * 24 * time.Hour})
+	if err != nil {
+		panic(err)
+	}
+	if err := store.Migrate(ctx); err != nil {
+		panic(err)
+	}
+	payments := idempotency.Scope("payments")
+	book := func(amount string) {
+		decision, err := store.Do(ctx, payments.Key("T-1001"), idempotency.Fields(amount), func(tx *gorm.DB) error {
+			fmt.Println("booked", amount) // in the transaction that keeps the key
+			return nil
+		})
+		var conflict *idempotency.ConflictError
+		fmt.Println(decision.Kind, errors.As(err, &conflict))
+	}
+	book("100")
+	book("100")
+	book("999")
+	// Output:
+	// booked 100
+	// first false
+	// repeat false
+	// conflict true
 }
