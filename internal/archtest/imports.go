@@ -17,6 +17,7 @@ var layers = map[string][]string{
 	"failover":       {"observe", "logger", "ratelimit", "circuitbreaker", "lock"},
 	"smsx":           {"observe", "logger", "ratelimit", "circuitbreaker", "lock", "failover"},
 	"migrator":       {"observe", "logger"},
+	"idempotency":    {"observe"},
 	"ginx":           core,
 	"grpcx":          core,
 	"gormx":          core,
@@ -86,6 +87,8 @@ var technologies = map[string][]string{
 	"migrator/saramaevents":        {kafka, orm},
 	"migrator/mongoside":           {"go.mongodb.org/"},
 	"observe/redishook":            {redisClient},
+	"idempotency/gormstore":        {orm},
+	"idempotency/redisfilter":      {redisClient},
 }
 
 const (
