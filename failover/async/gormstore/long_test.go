@@ -75,6 +75,15 @@ func (p *provider) busiest() (most int) {
 	return most
 }
 
+// every calls f again and again while it says so.
+func every(pause time.Duration, f func() bool) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for more := true; more; more = f() {
+		<-ticker.C
+	}
+}
+
 // heapMB is what is in use after a collection.
 func heapMB() float64 {
 	runtime.GC()
@@ -127,10 +136,10 @@ func TestAMillionLeaveAtTheWholeLimit(t *testing.T) {
 	before := heapMB()
 	stop := worker(t, r)
 	most := before
-	for p.total() < requests && time.Since(p.began) < time.Duration(2*requests/perSecond)*time.Second {
-		time.Sleep(10 * time.Second)
+	every(10*time.Second, func() bool {
 		most = max(most, heapMB())
-	}
+		return p.total() < requests && time.Since(p.began) < time.Duration(2*requests/perSecond)*time.Second
+	})
 	stop()
 	rate := float64(p.sent) / p.last.Sub(p.began).Seconds()
 	t.Logf("%d requests at %.1f a second, %.1f %% of %d; fullest second %d; heap %.1f MB before, %.1f MB at most",
@@ -182,12 +191,12 @@ func TestAnOutageOfMinutesRestsInTheDatabase(t *testing.T) {
 	p.down = false
 	p.mu.Unlock()
 	end, back := time.Since(p.began), time.Duration(0)
-	for p.total() < requests && time.Since(p.began) < 4*outage {
-		time.Sleep(100 * time.Millisecond)
+	every(100*time.Millisecond, func() bool {
 		if back == 0 && p.total() > drain/2 {
 			back = time.Since(p.began) - end
 		}
-	}
+		return p.total() < requests && time.Since(p.began) < 4*outage
+	})
 	stop()
 	heaps = append(heaps, heapMB())
 
