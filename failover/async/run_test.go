@@ -184,7 +184,7 @@ func TestReconcilerThatNeverKnowsParks(t *testing.T) {
 			async.WithReconciler(func(context.Context, string) (async.Verdict, error) { checks++; return async.Failed, errAny }))
 		accept(t, r, "a")
 		stop := running(t, r)
-		time.Sleep(100 * time.Hour)
+		time.Sleep(3 * time.Hour)
 		stop()
 		require.Equal(t, 3, checks)
 		require.Equal(t, async.Unknown, only(t, r).State)
