@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,10 +98,23 @@ func TestCommitWakesTheRelay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachDB(t, func(t *testing.T, db *gorm.DB) {
 				b, writer := &broker{}, prepare(t, db)
+				var asked atomic.Int64
+				require.NoError(t, db.Callback().Row().Before("gorm:row").Register("test:count", func(*gorm.DB) { asked.Add(1) }))
+				idle := func() { // what is added now is found by no look that was under way
+					last := int64(-1)
+					require.Eventually(t, func() bool {
+						before := last
+						last = asked.Load()
+						return last > 0 && last == before
+					}, long, 100*time.Millisecond)
+				}
 				r, _ := start(t, db, b, outbox.Config{MinPoll: time.Hour})
 				require.Eventually(t, func() bool { return r.Snapshot().Owned == outbox.DefaultBuckets }, long, soon)
+				idle()
 				add(t, writer, "paid", "k", 1)
 				require.Eventually(t, func() bool { return len(b.all()) == 1 }, long, soon)
+				empties(t, db)
+				idle()
 				add(t, writer, "paid", "k", 2)
 				require.Eventually(t, func() bool { return len(b.all()) == 2 }, long, soon)
 			})

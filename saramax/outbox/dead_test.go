@@ -255,8 +255,10 @@ func TestAPanicIsCountedAndRaisedAgain(t *testing.T) {
 			defer cancel()
 			go func() {
 				defer cancel()
-				for ctx.Err() == nil && (rows(t, db, "outbox_events") > 0) {
-					time.Sleep(soon)
+				tick := time.NewTicker(soon)
+				defer tick.Stop()
+				for ctx.Err() == nil && rows(t, db, "outbox_events") > 0 {
+					<-tick.C
 				}
 			}()
 			return r.Run(ctx)
