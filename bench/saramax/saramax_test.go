@@ -243,7 +243,7 @@ func TestSlowPartition(t *testing.T) {
 	addrs := filled(t, messages())
 	measure := func(name string, slow time.Duration) int64 {
 		var n atomic.Int64
-		handle := func(partition int32) {
+		work := func(partition int32) {
 			if partition == 0 {
 				time.Sleep(slow)
 			} else {
@@ -256,7 +256,7 @@ func TestSlowPartition(t *testing.T) {
 		var once sync.Once
 		handle := func(partition int32) {
 			once.Do(func() { time.AfterFunc(3*time.Second, stop) }) // from the first record on
-			handle(partition)
+			work(partition)
 		}
 		if name == "bare" {
 			g, err := sarama.NewConsumerGroup(addrs, name+slow.String(), config())
