@@ -121,13 +121,16 @@ func TestTheOrderOfAKeyHoldsAcrossRetryTopics(t *testing.T) {
 // TestTheOrderOfAKeyHoldsOverRebalances: members come and go, and with them what they
 // know. A record may be handled again then, but none before its time.
 func TestTheOrderOfAKeyHoldsOverRebalances(t *testing.T) {
-	for _, strategy := range []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky(), sarama.NewBalanceStrategyCooperativeSticky()} {
-		t.Run(strategy.Name(), func(t *testing.T) {
+	// A strategy has state: each member needs its own.
+	for name, strategy := range map[string]func() sarama.BalanceStrategy{
+		"eager": sarama.NewBalanceStrategySticky, "cooperative": sarama.NewBalanceStrategyCooperativeSticky,
+	} {
+		t.Run(name, func(t *testing.T) {
 			n := testenv.Scale(1_000, 50_000)
 			w := newWard(t, 3, orderDelays...)
 			o := newKeyOracle(fivePercent)
 			tune := func(cfg *sarama.Config) {
-				cfg.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy}
+				cfg.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy()}
 			}
 			member := func() *running {
 				m := *w
