@@ -63,11 +63,16 @@ func asideOf(s *settings) *aside {
 	if a, ok := s.parker.(*aside); ok {
 		return a
 	}
+	if s.parker != nil {
+		s.errs = append(s.errs, errTwoParkers)
+	}
 	a := &aside{policy: DefaultFailurePolicy, now: time.Now}
 	s.parker, s.budget, s.bind = a, a, a.bind
 	s.starts = append(s.starts, a.check)
 	return a
 }
+
+var errTwoParkers = errors.New("WithParker and WithDeadLetter each say where records go: take one of them")
 
 // Park implements [Parker].
 func (a *aside) Park(ctx context.Context, r Rejected) error {
@@ -193,6 +198,9 @@ func (a *aside) bind(h *GroupHandler, topics []string) ([]string, error) {
 	if a.deadLetter == nil {
 		errs = append(errs, errors.New("retry topics, a budget and a failure policy need WithDeadLetter: "+
 			"a record that fails for the last time must go somewhere"))
+	}
+	if h.set.parker != Parker(a) {
+		errs = append(errs, errTwoParkers)
 	}
 	if len(a.delays) > 0 && len(topics) == 0 {
 		errs = append(errs, errors.New("WithRetryTopics needs a Consumer, which knows its topics"))

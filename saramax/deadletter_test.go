@@ -243,7 +243,10 @@ func TestADeadLetterConsumerCannotFeedItself(t *testing.T) {
 func TestOptionsOfFailuresNeedEachOther(t *testing.T) {
 	cl, p := client(t, testenv.Kafka(t)), struct{ sarama.SyncProducer }{}
 	work := saramax.Each(func(context.Context, saramax.Record[event]) error { return nil })
+	elsewhere := saramax.WithParker(saramax.ParkerFunc(func(context.Context, saramax.Rejected) error { return nil }))
 	for want, opts := range map[string][]saramax.Option{
+		"WithParker and WithDeadLetter each say":     {saramax.WithDeadLetter(p), elsewhere},
+		"each say where records go":                  {elsewhere, saramax.WithDeadLetter(p)},
 		"need WithDeadLetter":                        {saramax.WithRetryTopics(p, time.Second)},
 		"a budget and a failure policy need":         {saramax.WithDeadLetterBudget(saramax.Budget{})},
 		"WithRetryTopics needs a publisher and":      {saramax.WithDeadLetter(p), saramax.WithRetryTopics(p)},
