@@ -96,6 +96,7 @@ type chaos struct {
 type chaosMember struct {
 	*running
 	client sarama.Client
+	errors *journal[saramax.Event]
 }
 
 func (c *chaos) join() {
@@ -138,9 +139,15 @@ func (c *chaos) join() {
 	opts = append(opts, saramax.WithRetry(saramax.RetryPolicy{Attempts: 1 << 20, Base: time.Millisecond, Max: 10 * time.Millisecond}),
 		saramax.WithCommitEvery(20*time.Millisecond), saramax.WithDrain(2*time.Second),
 		saramax.WithWindow(saramax.Window{Messages: 200}), saramax.WithBatch(20, 5*time.Millisecond))
+	var errors journal[saramax.Event]
+	opts = append(opts, saramax.OnEvent(func(e saramax.Event) {
+		if e.Kind == saramax.EventError || e.Kind == saramax.EventAbandoned || e.Kind == saramax.EventStuck {
+			errors.add(e)
+		}
+	}))
 	consumer, err := saramax.NewConsumer(cl, c.group, []string{c.topic}, work, opts...)
 	require.NoError(c.t, err)
-	c.members = append(c.members, &chaosMember{start(c.t, consumer), cl})
+	c.members = append(c.members, &chaosMember{start(c.t, consumer), cl, &errors})
 }
 
 func chaosConfig(protocol func(*sarama.Config)) *sarama.Config {
@@ -182,6 +189,11 @@ func (c *chaos) run(steps, perStep int) {
 	sent := make([]int, c.partitions)
 	producer := &cluster{t: c.t, addrs: c.addrs, topic: c.topic}
 	const keys = 7
+	defer func() {
+		if c.t.Failed() {
+			c.tell()
+		}
+	}()
 	for range steps {
 		c.step()
 		for p := range c.partitions {
@@ -200,7 +212,7 @@ func (c *chaos) run(steps, perStep int) {
 		before, _, _ := c.oracle.state()
 		eventually(c.t, "some progress", func() bool {
 			left, _, faults := c.oracle.state()
-			return left < before || len(faults) > 0
+			return left < before || left == 0 || len(faults) > 0
 		})
 		c.checkCommits()
 	}
@@ -226,12 +238,34 @@ func (c *chaos) run(steps, perStep int) {
 	c.t.Logf("%d records, %d handled again", total, calls-total)
 }
 
+// tell writes down what each member is at.
+func (c *chaos) tell() {
+	for i, m := range c.members {
+		c.t.Logf("member %d: %+v", i, m.Status())
+		for _, e := range m.errors.list() {
+			c.t.Logf("member %d: %v", i, e)
+		}
+	}
+}
+
 // checkCommits asks the coordinator, not our own state.
 func (c *chaos) checkCommits() {
 	cl := client(c.t, c.addrs)
 	defer func() { _ = cl.Close() }()
 	for p := range c.partitions {
 		c.oracle.committedAt(p, max(committed(c.t, cl, c.group, c.topic, p), 0))
+	}
+}
+
+// embed gives the run a broker of its own, that restarts.
+func (c *chaos) embed() {
+	cfg := embedded.KafkaConfig{Dir: c.t.TempDir(), Topics: []embedded.Topic{{Name: c.topic, Partitions: int(c.partitions)}}}
+	broker := testenv.EmbeddedKafka(c.t, cfg)
+	c.addrs = broker.Addrs()
+	cfg.Ports = ports(c.t, c.addrs)
+	c.restart = func() {
+		require.NoError(c.t, broker.Close())
+		broker = testenv.EmbeddedKafka(c.t, cfg)
 	}
 }
 
@@ -250,13 +284,11 @@ func TestChaosLosesNothing(t *testing.T) {
 					t: t, rand: rand.New(rand.NewPCG(seed, 0)), topic: "orders", group: "group", partitions: partitions,
 					protocol: protocol, oracle: newOracle(),
 				}
-				cfg := embedded.KafkaConfig{Dir: t.TempDir(), Topics: []embedded.Topic{{Name: "orders", Partitions: partitions}}}
-				broker := testenv.EmbeddedKafka(t, cfg)
-				c.addrs = broker.Addrs()
-				cfg.Ports = ports(t, c.addrs)
-				c.restart = func() {
-					require.NoError(t, broker.Close())
-					broker = testenv.EmbeddedKafka(t, cfg)
+				if os.Getenv(testenv.EnvKafka) != "" { // it is everybody's, and so goes on running
+					c.addrs = testenv.Kafka(t)
+					c.topic, c.group = testenv.Topic(t, c.addrs, partitions), testenv.Name(t)
+				} else {
+					c.embed()
 				}
 				c.run(testenv.Scale(8, 30), 60)
 			})

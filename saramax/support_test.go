@@ -36,6 +36,7 @@ func config() *sarama.Config {
 	cfg.Metadata.Retry.Backoff = 100 * time.Millisecond
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.RequiredAcks = sarama.WaitForAll
+	cfg.Producer.Retry.Max, cfg.Producer.Retry.Backoff = 100, 100*time.Millisecond
 	cfg.Producer.Partitioner = sarama.NewManualPartitioner
 	cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
 	return cfg

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -234,4 +235,61 @@ func bareBatches(t testing.TB, addrs []string, group string, c *count) time.Dura
 			}
 		}
 	}})
+}
+
+// TestSlowPartition counts what the neighbours of a slow partition get in three seconds,
+// with a handler that takes 50 ms there, and with one that does not.
+func TestSlowPartition(t *testing.T) {
+	addrs := filled(t, messages())
+	measure := func(name string, slow time.Duration) int64 {
+		var n atomic.Int64
+		work := func(partition int32) {
+			if partition == 0 {
+				time.Sleep(slow)
+			} else {
+				n.Add(1)
+				time.Sleep(20 * time.Microsecond) // work enough that three seconds do not see the end
+			}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var once sync.Once
+		handle := func(partition int32) {
+			once.Do(func() { time.AfterFunc(3*time.Second, stop) }) // from the first record on
+			work(partition)
+		}
+		if name == "bare" {
+			g, err := sarama.NewConsumerGroup(addrs, name+slow.String(), config())
+			require.NoError(t, err)
+			defer func() { _ = g.Close() }()
+			require.NoError(t, g.Consume(ctx, []string{topic}, loop{func(s sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) {
+				for {
+					select {
+					case m, ok := <-claim.Messages():
+						if !ok {
+							return
+						}
+						handle(m.Partition)
+						s.MarkMessage(m, "")
+					case <-s.Context().Done():
+						return
+					}
+				}
+			}}))
+			return n.Load()
+		}
+		client, err := sarama.NewClient(addrs, config())
+		require.NoError(t, err)
+		defer func() { _ = client.Close() }()
+		c, err := saramax.NewConsumer(client, name+slow.String(), []string{topic},
+			saramax.Each(func(_ context.Context, rec saramax.Record[[]byte]) error { handle(rec.Partition); return nil },
+				saramax.WithCodec(saramax.Raw())))
+		require.NoError(t, err)
+		require.NoError(t, c.Run(ctx))
+		return n.Load()
+	}
+	for _, name := range []string{"bare", "bulwark"} {
+		fast, slow := measure(name, 20*time.Microsecond), measure(name, 50*time.Millisecond)
+		t.Logf("%-8s neighbours get %d beside a fast partition and %d beside a slow one: %.0f %%", name, fast, slow, 100*float64(slow)/float64(fast))
+	}
 }
