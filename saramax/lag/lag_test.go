@@ -2,6 +2,7 @@ package lag_test
 
 import (
 	"context"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -198,11 +199,15 @@ func TestSeriesOfARevokedPartitionGoAway(t *testing.T) {
 	m := newMonitor(t, client, group, topic, lag.WithConsumer(o))
 	both := []saramax.PartitionStatus{{Topic: topic, Partition: 0, Commit: 1}, {Topic: topic, Partition: 1, Commit: -1}}
 	o.own(both...)
-	require.Eventually(t, func() bool { return len(series(m, "partition_lag_messages")) == 2 }, soon, 5*time.Millisecond)
-	require.Equal(t, map[string]float64{"0": 3, "1": 0}, series(m, "partition_lag_messages"))
-	require.Equal(t, map[string]float64{"0": 2}, series(m, "partition_unprocessed_messages"), "what was done and what was committed differ")
+	shows := func(gauge string, want map[string]float64) { // a slow poll takes series away for a moment
+		t.Helper()
+		require.Eventually(t, func() bool { return maps.Equal(want, series(m, gauge)) }, soon, 5*time.Millisecond)
+	}
+	shows("partition_lag_messages", map[string]float64{"0": 3, "1": 0})
+	shows("partition_unprocessed_messages", map[string]float64{"0": 2}) // done and not committed
 	o.own(both[1])
-	require.Equal(t, map[string]float64{"1": 0}, series(m, "partition_lag_messages"), "at once, not with the next poll")
+	require.NotContains(t, series(m, "partition_lag_messages"), "0", "at once, not with the next poll")
+	shows("partition_lag_messages", map[string]float64{"1": 0})
 	o.own()
 	require.Empty(t, series(m, "partition_lag_seconds"))
 }
@@ -219,21 +224,24 @@ func TestReadingsAreValidAndDistinct(t *testing.T) {
 		gauge  string
 		values observe.Values
 	}
-	seen := map[key]bool{}
-	for r := range m.Readings() {
-		require.NoError(t, r.Gauge.Validate())
-		require.Equal(t, group, r.Values[0])
-		k := key{r.Gauge.Name, r.Values}
-		require.False(t, seen[k], k)
-		seen[k] = true
+	look := func() map[key]bool {
+		seen := map[key]bool{}
+		for r := range m.Readings() {
+			require.NoError(t, r.Gauge.Validate())
+			require.Equal(t, group, r.Values[0])
+			k := key{r.Gauge.Name, r.Values}
+			require.False(t, seen[k], k)
+			seen[k] = true
+		}
+		return seen
 	}
 	for _, name := range []string{
 		"partition_lag_messages", "partition_unprocessed_messages", "partition_lag_seconds", "partition_catch_up_seconds",
 		"partition_end_offset", "partition_start_offset", "partition_committed_offset",
 	} {
-		require.True(t, seen[key{name, observe.Values{group, topic, "0"}}], name)
+		require.Eventually(t, func() bool { return look()[key{name, observe.Values{group, topic, "0"}}] }, soon, 5*time.Millisecond, name)
 	}
-	require.True(t, seen[key{"lag_poll_failures_total", observe.Values{group}}])
+	require.True(t, look()[key{"lag_poll_failures_total", observe.Values{group}}])
 	for range m.Readings() {
 		break // a backend may stop early
 	}
@@ -254,15 +262,15 @@ func TestPartitionsDoNotMultiplyRequests(t *testing.T) {
 	topic := testenv.Topic(t, addrs, 40)
 	client := newClient(t, addrs)
 	brokers := int64(len(client.Brokers()))
-	cfg := lag.Config{Interval: 20 * time.Millisecond, Starts: time.Hour}
+	cfg := lag.Config{Interval: 200 * time.Millisecond, Starts: time.Hour}
 	m, err := lag.New(client, testenv.Name(t), []string{topic}, cfg)
 	require.NoError(t, err)
 	stop := run(t, m.Run)
-	require.Eventually(t, func() bool { return requests(client, listOffsets) > 20*brokers }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return requests(client, listOffsets) > 10*brokers }, soon, time.Millisecond)
+	require.Eventually(t, func() bool { return len(m.Snapshot()) == 40 }, soon, time.Millisecond)
 	stop()
 	polls := requests(client, offsetFetch)
 	require.LessOrEqual(t, requests(client, listOffsets), (polls+3)*brokers, "one for each broker and poll, and one more for where they begin")
-	require.Len(t, m.Snapshot(), 40)
 }
 
 func TestABrokerThatDoesNotAnswerIsAskedOnceAndShownNoMore(t *testing.T) {
