@@ -90,7 +90,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 		return err
 	}
 	if cfg.DB.Driver == "" {
-		if a.demo, err = seed(ctx, users, a.articles.Service); err != nil {
+		if a.demo, err = seed(ctx, users, a.articles.Service, a.interactive.Service); err != nil {
 			return err
 		}
 	}

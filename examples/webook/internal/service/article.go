@@ -14,7 +14,7 @@ import (
 )
 
 // ArticleBiz is what articles are called where several sorts of things are counted.
-const ArticleBiz = "article"
+const ArticleBiz = domain.BizArticle
 
 // Publisher makes an article the author's and the readers' copy and returns its id.
 // [repository.Articles], [repository.TwoStores] and [TwoSteps] are the three ways.
