@@ -32,8 +32,10 @@ func ExampleNew() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- monitor.Run(ctx) }()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
 	for len(monitor.Snapshot()) == 0 {
-		time.Sleep(10 * time.Millisecond)
+		<-look.C
 	}
 	for _, p := range monitor.Snapshot() {
 		fmt.Println(p.Topic, p.Partition, p.Messages, p.Behind)
