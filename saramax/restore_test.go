@@ -89,7 +89,7 @@ func TestOffsetMapTravelsThroughTheBroker(t *testing.T) {
 		})
 	}
 	opts := []saramax.Option{
-		saramax.WithOrder(saramax.OrderKey, 4), saramax.WithCommitEvery(20 * time.Millisecond), saramax.WithDrain(100 * time.Millisecond),
+		saramax.WithOrder(saramax.OrderKey, 4), saramax.WithCommitEvery(20 * time.Millisecond), saramax.WithDrain(3 * time.Second),
 	}
 	cl := client(t, k.addrs)
 	c, err := saramax.NewConsumer(cl, group, []string{k.topic}, handler(true), opts...)

@@ -28,7 +28,7 @@ func TestKeyOrderedConcurrency(t *testing.T) {
 		member := saramaxtest.NewMember(t)
 		h, err := saramax.NewGroupHandler(member, "keys", saramax.Each(func(_ context.Context, rec saramax.Record[[]byte]) error {
 			d, _ := strconv.Atoi(string(rec.Value))
-			time.Sleep(time.Duration(d))
+			take(time.Duration(d))
 			mu.Lock()
 			defer mu.Unlock()
 			if before, seen := last[string(rec.Key)]; seen && before > rec.Offset {

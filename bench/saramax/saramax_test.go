@@ -245,10 +245,10 @@ func TestSlowPartition(t *testing.T) {
 		var n atomic.Int64
 		work := func(partition int32) {
 			if partition == 0 {
-				time.Sleep(slow)
+				take(slow)
 			} else {
 				n.Add(1)
-				time.Sleep(20 * time.Microsecond) // work enough that three seconds do not see the end
+				take(20 * time.Microsecond) // work enough that three seconds do not see the end
 			}
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -292,4 +292,11 @@ func TestSlowPartition(t *testing.T) {
 		fast, slow := measure(name, 20*time.Microsecond), measure(name, 50*time.Millisecond)
 		t.Logf("%-8s neighbours get %d beside a fast partition and %d beside a slow one: %.0f %%", name, fast, slow, 100*float64(slow)/float64(fast))
 	}
+}
+
+// take is a handler's work that takes d and no CPU.
+func take(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
 }
