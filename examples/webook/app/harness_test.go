@@ -71,6 +71,7 @@ func testConfig(t *testing.T) config.Config {
 	cfg.Limits.PerAddress, cfg.Limits.PerUser = nil, nil // tests come from one address
 	// A busy machine's Redis is slow, not away.
 	cfg.Limits.Timeout, cfg.Users.CacheTimeout = time.Second, time.Second
+	cfg.Interactive.CacheTimeout, cfg.Articles.PartTimeout = 4*time.Second, 4*time.Second
 	if os.Getenv(testenv.EnvRedis) != "" {
 		options := testenv.RedisOptions(t)
 		cfg.Redis.Addr, cfg.Redis.DB = options.Addr, options.DB
