@@ -83,7 +83,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 		ioc.Watchers{Inner: inner, Consumed: observe.Multi(metrics, spans), Log: a.log}); err != nil {
 		return err
 	}
-	if err := metrics.Register(a.interactive.Source()); err != nil {
+	if err := a.interactive.Register(metrics.Register); err != nil {
 		return err
 	}
 	if err := a.wireArticles(ctx, cfg, db, dir, rdb, accounts, inner); err != nil {
@@ -138,7 +138,7 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	}
 	page, err := console.New(console.Sources{
 		Build: build, Health: a.monitor, Rates: rates, Recent: recent, Sets: a.limits.Sets(), Breakers: breakers,
-		Messages: shown,
+		Messages: shown, Consumers: []console.Consumer{a.interactive.Console()},
 	}, token, a.log)
 	if err != nil {
 		return err

@@ -31,12 +31,15 @@ type Reads struct {
 	// count again, so it must be longer than the topic's retention. 30 days by default;
 	// the brokers' own is 7.
 	Remember time.Duration `mapstructure:"remember"`
+	// LagInterval is the time between two looks at how far the counting is behind; 5 s by
+	// default, which costs a broker two small requests each.
+	LagInterval time.Duration `mapstructure:"lagInterval"`
 }
 
 func defaultInteractive() Interactive {
 	return Interactive{
 		CacheTTL: 15 * time.Minute, CacheTimeout: 200 * time.Millisecond, CachePassMax: 64,
-		Reads: Reads{Batch: 500, Linger: 200 * time.Millisecond, Remember: 30 * 24 * time.Hour},
+		Reads: Reads{Batch: 500, Linger: 200 * time.Millisecond, Remember: 30 * 24 * time.Hour, LagInterval: 5 * time.Second},
 	}
 }
 
@@ -46,5 +49,6 @@ func (i Interactive) validate(p *problems) {
 	p.check(i.CachePassMax >= 0, "interactive.cachePassMax", i.CachePassMax, "must not be negative")
 	p.check(i.Reads.Batch >= 1 && i.Reads.Batch <= 4000, "interactive.reads.batch", i.Reads.Batch, "must be between 1 and 4000")
 	p.between("interactive.reads.linger", i.Reads.Linger, time.Millisecond, 10*time.Second)
+	p.between("interactive.reads.lagInterval", i.Reads.LagInterval, 100*time.Millisecond, 10*time.Minute)
 	p.between("interactive.reads.remember", i.Reads.Remember, time.Hour, 10*365*24*time.Hour)
 }

@@ -31,14 +31,15 @@ var files embed.FS
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; " +
 	"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// Sources are where the page looks. All but Sets and Messages are required.
+// Sources are where the page looks. All but Sets, Consumers and Messages are required.
 type Sources struct {
-	Build    Build
-	Health   *health.Monitor
-	Rates    *Rates
-	Recent   *Recent
-	Breakers *Breakers
-	Sets     []Set
+	Build     Build
+	Health    *health.Monitor
+	Rates     *Rates
+	Recent    *Recent
+	Breakers  *Breakers
+	Sets      []Set
+	Consumers []Consumer
 	// Messages are nil where there are no text messages.
 	Messages *Messages
 }
@@ -79,6 +80,7 @@ func New(s Sources, token logger.Secret, log logger.Logger) (*Console, error) {
 	mux.HandleFunc("POST /console/messages/fault", c.steer(setFault))
 	mux.HandleFunc("POST /console/messages/mode", c.steer(setMode))
 	mux.HandleFunc("POST /console/messages/queue", c.steer(steerQueue))
+	mux.HandleFunc("POST /console/consumers", c.steerConsumer)
 	mux.HandleFunc("GET /console/unlock", c.askToken)
 	mux.HandleFunc("POST /console/unlock", c.unlock)
 	mux.HandleFunc("POST /console/lock", c.lock)

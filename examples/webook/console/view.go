@@ -51,13 +51,14 @@ type view struct {
 	Breakers   []breakerView
 	Refusing   int
 	Messages   *messagesView
+	Consumers  []consumerView
 	Problems   []Problem
 }
 
 func (c *Console) look(ctx context.Context, f frame) view {
 	v := view{
 		frame: f, Components: c.Health.Statuses(), Routes: c.Rates.Routes(f.Now), Problems: c.Recent.Problems(),
-		Breakers: c.Breakers.look(), Messages: c.Messages.look(ctx),
+		Breakers: c.Breakers.look(), Messages: c.Messages.look(ctx), Consumers: c.lookAtConsumers(),
 	}
 	for _, s := range v.Components {
 		if !s.Up {

@@ -3,6 +3,7 @@ package ioc
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/bulwark-go/bulwark/examples/webook/config"
+	"github.com/bulwark-go/bulwark/examples/webook/console"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/domain"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/events"
 	"github.com/bulwark-go/bulwark/examples/webook/internal/repository"
@@ -28,6 +30,7 @@ import (
 	"github.com/bulwark-go/bulwark/logger"
 	"github.com/bulwark-go/bulwark/observe"
 	"github.com/bulwark-go/bulwark/saramax"
+	"github.com/bulwark-go/bulwark/saramax/lag"
 )
 
 const (
@@ -44,6 +47,8 @@ type Interactive struct {
 	Service  *service.Interactives
 	reads    *events.ReadProducer
 	consumer *saramax.Consumer
+	lag      *lag.Monitor // of what the consumer has
+	aside    *lag.Monitor // of its dead-letter topics
 	once     *gormstore.Store
 	log      logger.Logger
 }
@@ -119,6 +124,29 @@ func (i *Interactive) consume(ctx context.Context, c *Closers, cfg config.Reads,
 		// event that is wrong in itself is put aside at once.
 		saramax.WithRetry(saramax.RetryPolicy{Attempts: math.MaxInt, Max: 10 * time.Second}),
 		saramax.WithDeadLetter(raw), saramax.WithObserver(w.Consumed), saramax.WithLogger(i.log))
+	if err != nil {
+		return err
+	}
+	return i.watch(c, group, topics, cfg.LagInterval, brokers)
+}
+
+// watch makes what asks the brokers how far the consumer is behind. Its client is its
+// own: on the consumer's its questions would wait behind long polls.
+func (i *Interactive) watch(c *Closers, group string, topics []string, interval time.Duration, brokers Brokers) error {
+	client, err := sarama.NewClient(brokers.Addrs, saramax.NewConfig(ServiceName+"-lag"))
+	if err != nil {
+		return unreachable("kafka", strings.Join(brokers.Addrs, ", "), err)
+	}
+	c.AddClose("kafka lag client", client.Close)
+	cfg := lag.Config{Interval: interval}
+	if i.lag, err = lag.New(client, group, topics, cfg, lag.WithConsumer(i.consumer)); err != nil {
+		return err
+	}
+	var aside []string
+	for _, topic := range topics {
+		aside = append(aside, saramax.DeadLetterTopic(topic, group))
+	}
+	i.aside, err = lag.New(client, group, aside, cfg)
 	return err
 }
 
@@ -129,6 +157,8 @@ func (i *Interactive) Run(ctx context.Context) error {
 	group.Go(func() error {
 		return i.once.Run(ctx, func(err error) { i.log.Warn("old events are not forgotten", logger.Err(err)) })
 	})
+	group.Go(func() error { return i.lag.Run(ctx) })
+	group.Go(func() error { return i.aside.Run(ctx) })
 	group.Go(func() error {
 		for {
 			err := i.consumer.Run(ctx)
@@ -145,8 +175,20 @@ func (i *Interactive) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Source is the state of the consumer, for metrics.
-func (i *Interactive) Source() observe.Source { return i.consumer }
+// Register hands the states of consumer and lag to a metrics backend's own Register.
+func (i *Interactive) Register(register func(observe.Source) error) error {
+	return errors.Join(register(i.consumer), register(i.lag))
+}
+
+// Console returns the consumer as an operator sees it.
+func (i *Interactive) Console() console.Consumer {
+	return console.Consumer{
+		About:  "adds up what was read, in batches",
+		Status: i.consumer.Status, Lag: i.lag.Snapshot, PutAside: i.aside.Snapshot,
+		Pause:  func(topic string) { i.consumer.Pause(topic) },
+		Resume: func(topic string) { i.consumer.Resume(topic) },
+	}
+}
 
 // ArticleOptions connect articles with their counters and events.
 func (i *Interactive) ArticleOptions() []service.ArticlesOption {
