@@ -14,7 +14,7 @@ import (
 func TestSortedIsASortedSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ours := async.NewSorted()
-		var model []int64
+		model := []int64{}
 		for range rapid.IntRange(0, 3000).Draw(t, "length") {
 			id := rapid.Int64Range(0, 2000).Draw(t, "id")
 			at, there := slices.BinarySearch(model, id)
@@ -27,12 +27,12 @@ func TestSortedIsASortedSlice(t *testing.T) {
 				model = slices.Delete(model, at, at+1)
 			}
 		}
-		require.Equal(t, model, slices.AppendSeq([]int64(nil), ours.IDs()))
+		require.Equal(t, model, slices.AppendSeq([]int64{}, ours.IDs()))
 		from := rapid.Int64Range(0, 2000).Draw(t, "from")
 		at, there := slices.BinarySearch(model, from)
 		if there {
 			at++
 		}
-		require.Equal(t, append([]int64(nil), model[at:]...), slices.AppendSeq([]int64(nil), ours.After(from)))
+		require.Equal(t, append([]int64{}, model[at:]...), slices.AppendSeq([]int64{}, ours.After(from)))
 	})
 }
