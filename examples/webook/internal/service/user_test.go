@@ -110,30 +110,33 @@ func TestAnUnknownUserIsRefusedAsSlowlyAsAWrongPassword(t *testing.T) {
 	users := newUsers(t, 6)
 	_, err := users.SignUp(t.Context(), "ann@example.com", good)
 	require.NoError(t, err)
-	wrong := quickest(func() { _, _ = users.Login(t.Context(), "ann@example.com", "wrong#horse7") })
-	for name, email := range map[string]string{"unknown": "nobody@example.com", "malformed": "nobody"} {
-		took := quickest(func() { _, _ = users.Login(t.Context(), email, "wrong#horse7") })
-		requireAlike(t, wrong, took, name)
+	login := func(email, password string) func() {
+		return func() { _, _ = users.Login(t.Context(), email, password) }
 	}
-	took := quickest(func() { _, _ = users.Login(t.Context(), "nobody@example.com", strings.Repeat("x", 1000)) })
-	requireAlike(t, wrong, took, "overlong")
+	wrong := login("ann@example.com", "wrong#horse7")
+	requireAlike(t, "unknown", wrong, login("nobody@example.com", "wrong#horse7"))
+	requireAlike(t, "malformed", wrong, login("nobody", "wrong#horse7"))
+	requireAlike(t, "overlong", wrong, login("nobody@example.com", strings.Repeat("x", 1000)))
 }
 
-func requireAlike(t *testing.T, wrong, took time.Duration, what string) {
+// requireAlike compares the quickest of some runs of each, in turn, since what the
+// machine does besides only adds. A busy one gets more runs.
+func requireAlike(t *testing.T, what string, wrong, other func()) {
 	t.Helper()
-	ratio := float64(took) / float64(wrong)
-	require.True(t, ratio > 0.4 && ratio < 2.5, "%s: %v, wrong password: %v", what, took, wrong)
+	a, b := time.Hour, time.Hour
+	for n := 1; n <= 100; n++ {
+		a, b = min(a, lasts(wrong)), min(b, lasts(other))
+		if ratio := float64(b) / float64(a); n >= 9 && ratio > 0.4 && ratio < 2.5 {
+			return
+		}
+	}
+	require.Failf(t, what, "%v, a wrong password %v", b, a)
 }
 
-// quickest is the least of several runs: what the machine does besides only adds.
-func quickest(f func()) time.Duration {
-	least := time.Hour
-	for range 9 {
-		begin := time.Now()
-		f()
-		least = min(least, time.Since(begin))
-	}
-	return least
+func lasts(f func()) time.Duration {
+	began := time.Now()
+	f()
+	return time.Since(began)
 }
 
 func TestEditsFollowTheRules(t *testing.T) {
