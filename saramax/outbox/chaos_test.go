@@ -73,9 +73,10 @@ func TestNothingIsLostOrOutOfOrder(t *testing.T) {
 			})
 		}
 		committed := write(t, db, testenv.Scale(400, 40_000))
-		empties(t, db)
 		stop()
 		relays.Wait()
+		start(t, db, b, cfg) // one that stays does the rest, however slow the machine
+		empties(t, db)
 		require.Len(t, published, committed)
 		require.Zero(t, inversions)
 		t.Logf("%s: %d committed and published, %d of them twice, 0 lost, 0 ghosts, 0 inversions", db.Name(), committed, repeated)

@@ -18,7 +18,7 @@ import (
 )
 
 // long is how long a test waits for what must come: far more than it takes.
-const long = 60 * time.Second
+const long = 2 * 60 * time.Second
 
 // soon is the pause between looks of a test.
 const soon = 5 * time.Millisecond
