@@ -49,7 +49,7 @@ func checkGroupConfig(cfg *sarama.Config, drain time.Duration) []error {
 		errs = append(errs, fmt.Errorf("drain %v is above %v, 0.8 times Consumer.Group.Rebalance.Timeout", drain, most))
 	}
 	if !cfg.Version.IsAtLeast(sarama.V0_11_0_0) {
-		errs = append(errs, fmt.Errorf("Version %v is older than 0.11, which brought headers", cfg.Version))
+		errs = append(errs, fmt.Errorf("the client's Version %v is older than 0.11, which brought headers", cfg.Version))
 	}
 	return errs
 }

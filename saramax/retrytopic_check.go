@@ -126,9 +126,7 @@ func (w wanted) check(admin sarama.ClusterAdmin) error {
 	if w.exactly && n != w.partitions {
 		errs = append(errs, fmt.Errorf("saramax: topic %s has %d partitions, and needs %d: create it anew with that many", w.name, n, w.partitions))
 	}
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{
-		Type: sarama.TopicResource, Name: w.name, ConfigNames: []string{"cleanup.policy", "retention.ms"},
-	})
+	entries, err := configOf(admin, w.name)
 	if err != nil {
 		return errors.Join(append(errs, fmt.Errorf("saramax: read the configuration of topic %s: %w", w.name, err))...)
 	}
@@ -141,6 +139,24 @@ func (w wanted) check(admin sarama.ClusterAdmin) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// configOf returns what of a topic's configuration matters here.
+func configOf(admin sarama.ClusterAdmin, topic string) ([]sarama.ConfigEntry, error) {
+	found, err := admin.DescribeConfigs([]*sarama.ConfigResource{{
+		Type: sarama.TopicResource, Name: topic, ConfigNames: []string{"cleanup.policy", "retention.ms"},
+	}}, sarama.DescribeConfigsOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var entries []sarama.ConfigEntry
+	for _, f := range found {
+		if f.ErrorCode != sarama.ErrNoError {
+			return nil, fmt.Errorf("%w: %s", f.ErrorCode, f.ErrorMsg)
+		}
+		entries = append(entries, f.Configs...)
+	}
+	return entries, nil
 }
 
 func (w wanted) checkPolicy(policy string) error {

@@ -149,13 +149,6 @@ func (s *store) settle(ctx context.Context, session, number int64, messages []Me
 	return missing, err
 }
 
-// withdraw ends a claim of which nothing was sent.
-func (s *store) withdraw(ctx context.Context, session, number int64) error {
-	return s.retry(ctx, "withdraw", func(db *gorm.DB) error {
-		return s.exec(db, nil, "DELETE FROM {table}_claims WHERE session = ? AND number = ?", session, number)
-	})
-}
-
 func (s *store) delete(tx *gorm.DB, refs []rowRef) (n int64, err error) {
 	if len(refs) == 0 {
 		return 0, nil
