@@ -44,6 +44,9 @@ func (s *Store) inTx(ctx context.Context, f func(tx *gorm.DB) error) error {
 		return nil
 	case errors.As(err, &whole):
 		return whole.error
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		// database/sql rolls back as soon as the caller leaves, and tells of that only.
+		return fmt.Errorf("gormstore: transaction: %w: %w", ctx.Err(), err)
 	default:
 		return fmt.Errorf("gormstore: transaction: %w", err)
 	}

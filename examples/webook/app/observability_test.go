@@ -10,12 +10,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/bulwark-go/bulwark/examples/webook/config"
 )
 
 // A panel or an alert over a metric that nobody exposes is never wrong: it is empty
 // for ever. So what the shipped files name must be there after a few requests.
 func TestTheRunningAppExposesEveryMetricThatAlertsAndDashboardName(t *testing.T) {
-	i := start(t, testConfig(t))
+	cfg := testConfig(t)
+	cfg.Articles.Publish = config.PublishService // the way with an alert
+	i := start(t, cfg)
 	token := i.login(t, "ann@example.com").access()
 	for range 2 { // a miss and a hit of the cache
 		require.Zero(t, i.call(t, http.MethodGet, "/users/profile", token, "").Code)

@@ -89,6 +89,9 @@ func (a *App) wire(ctx context.Context, cfg config.Config) (err error) {
 	if err := a.wireArticles(ctx, cfg, db, dir, rdb, accounts, inner); err != nil {
 		return err
 	}
+	if err := a.articles.Register(metrics.Register); err != nil {
+		return err
+	}
 	if cfg.DB.Driver == "" {
 		if a.demo, err = seed(ctx, users, a.articles.Service, a.interactive.Service); err != nil {
 			return err

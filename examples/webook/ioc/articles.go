@@ -2,6 +2,7 @@ package ioc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,12 +47,22 @@ type Articles struct {
 	Service *service.Articles
 	store   *ArticleStore
 	repairs *async.Rescued[domain.Article] // nil: nothing to repair
+	sources []observe.Source
+}
+
+// Register hands what articles count to a metrics backend's own Register.
+func (a *Articles) Register(register func(observe.Source) error) error {
+	var errs []error
+	for _, source := range a.sources {
+		errs = append(errs, register(source))
+	}
+	return errors.Join(errs...)
 }
 
 // NewArticles returns the use cases over repo, with authors from users. They publish
 // as cfg says; opts add counters and events.
 func NewArticles(ctx context.Context, store *ArticleStore, repo *repository.Articles, users *repository.Users, db *gorm.DB, cfg config.Articles, observer observe.Observer, opts ...service.ArticlesOption) (*Articles, error) {
-	a := &Articles{store: store}
+	a := &Articles{store: store, sources: []observe.Source{repo}}
 	var publisher service.Publisher = repo
 	switch cfg.Publish {
 	case config.PublishRepository:
@@ -61,7 +72,8 @@ func NewArticles(ctx context.Context, store *ArticleStore, repo *repository.Arti
 		if a.repairs, err = articleRepairs(ctx, db, repo, observer); err != nil {
 			return nil, err
 		}
-		publisher = service.NewTwoSteps(repo, repairs{a.repairs}, observer)
+		steps := service.NewTwoSteps(repo, repairs{a.repairs})
+		publisher, a.sources = steps, append(a.sources, steps)
 	}
 	a.Service = service.NewArticles(repo, publisher, users, service.ArticlesConfig{
 		TitleMax: cfg.TitleMax, ContentMax: cfg.ContentMax, PartTimeout: cfg.PartTimeout,

@@ -41,11 +41,11 @@ type Articles struct {
 	settings func() ArticleSettings
 	observer observe.Observer
 	passing  gate
+	zeroRows zeroRows
 }
 
 // NewArticles returns a repository over store and cache. It asks settings at each
-// call, and tells observer of cached reads and of changes that met no row; nil
-// watches nothing.
+// call, and tells observer of cached reads; nil watches nothing.
 func NewArticles(store dao.ArticleStore, cache *cache.Articles, settings func() ArticleSettings, observer observe.Observer) *Articles {
 	return &Articles{store: store, cache: cache, settings: settings, observer: observe.OrNop(observer)}
 }
@@ -73,7 +73,7 @@ func (r *Articles) Withdraw(ctx context.Context, author, id int64) error {
 	}
 	defer r.finish(ctx, change, nil)
 	err = r.store.Withdraw(ctx, author, id)
-	r.reportZeroRows(ctx, "withdraw", err)
+	r.reportZeroRows("withdraw", err)
 	return err
 }
 
@@ -93,7 +93,7 @@ func (r *Articles) change(ctx context.Context, operation string, a domain.Articl
 		defer func() { r.finish(ctx, change, fresh) }()
 	}
 	saved, err := write()
-	r.reportZeroRows(ctx, operation, err)
+	r.reportZeroRows(operation, err)
 	if err == nil && saved.Status == domain.ArticlePublished && scope == cache.OfBoth {
 		fresh = &saved
 	}

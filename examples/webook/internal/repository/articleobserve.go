@@ -3,6 +3,8 @@ package repository
 import (
 	"context"
 	"errors"
+	"iter"
+	"sync/atomic"
 
 	"github.com/bulwark-go/bulwark/examples/webook/internal/domain"
 	"github.com/bulwark-go/bulwark/observe"
@@ -11,10 +13,10 @@ import (
 var (
 	// articleZeroRows counts changes that met no row of their author's: a front end
 	// that is out of step, somebody who tries other people's ids, or a bug of ours.
-	// docs/articles.md has the alert.
-	articleZeroRows = observe.Kind{
-		Component: "article", Action: "zero_rows", Help: "Changes of articles that affected no row.",
-		Form: observe.Instant, EndLabels: []string{"operation"},
+	// docs/articles.md has the alert, which needs a count that was 0 before.
+	articleZeroRows = observe.Gauge{
+		Component: "article", Name: "zero_rows_total", Cumulative: true, Help: "Changes of articles that affected no row.",
+		Labels: []string{"operation"},
 	}
 	// articleCacheRead counts what the caches gave: hit, miss, and in a failure of
 	// Redis pass (the store answered) or busy (too many passed already).
@@ -29,10 +31,35 @@ var (
 	}
 )
 
-func (r *Articles) reportZeroRows(ctx context.Context, operation string, err error) {
+// zeroRows counts by operation.
+type zeroRows struct{ save, publish, withdraw atomic.Int64 }
+
+func (z *zeroRows) of(operation string) *atomic.Int64 {
+	switch operation {
+	case "save":
+		return &z.save
+	case "publish":
+		return &z.publish
+	default:
+		return &z.withdraw
+	}
+}
+
+func (r *Articles) reportZeroRows(operation string, err error) {
 	if errors.Is(err, domain.ErrArticleNotFound) {
-		observe.Emit(ctx, r.observer, observe.Operation{Kind: &articleZeroRows},
-			observe.Result{Outcome: observe.OK, Values: observe.Values{operation}})
+		r.zeroRows.of(operation).Add(1)
+	}
+}
+
+// Readings yields how many changes met no row. It implements [observe.Source].
+func (r *Articles) Readings() iter.Seq[observe.Reading] {
+	return func(yield func(observe.Reading) bool) {
+		for _, operation := range []string{"save", "publish", "withdraw"} {
+			n := float64(r.zeroRows.of(operation).Load())
+			if !yield(observe.Reading{Gauge: &articleZeroRows, Values: observe.Values{operation}, Value: n}) {
+				return
+			}
+		}
 	}
 }
 

@@ -143,7 +143,7 @@ func (s *shelf) Later(_ context.Context, a domain.Article) error {
 func TestTheReadersHalfIsTriedThreeTimesAndThenRepaired(t *testing.T) {
 	repo, store := newArticleRepo(t)
 	repairs := &shelf{}
-	p := service.NewTwoSteps(repo, repairs, nil)
+	p := service.NewTwoSteps(repo, repairs)
 	a := domain.Article{AuthorID: 1, Title: "t", Content: "one"}
 
 	store.fails = 2
@@ -175,7 +175,7 @@ func TestALateRepairDoesNotUndoAWithdrawal(t *testing.T) {
 	repo, store := newArticleRepo(t)
 	repairs := &shelf{}
 	store.fails = 3
-	id, err := service.NewTwoSteps(repo, repairs, nil).Publish(t.Context(), domain.Article{AuthorID: 1, Title: "t"})
+	id, err := service.NewTwoSteps(repo, repairs).Publish(t.Context(), domain.Article{AuthorID: 1, Title: "t"})
 	require.NoError(t, err)
 	require.NoError(t, repo.Withdraw(t.Context(), 1, id))
 	require.NoError(t, repo.PutPublished(t.Context(), repairs.waiting[0]))

@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/bulwark-go/bulwark/examples/webook/internal/domain"
@@ -18,9 +20,10 @@ const (
 
 // publishHalf counts articles of which only the author's half was saved: an alert,
 // for readers wait until the repair has done the other.
-var publishHalf = observe.Kind{
-	Component: "article", Action: "published_half", Help: "Articles that were saved as published and could not be given to readers at once.",
-	Form: observe.Instant, EndLabels: []string{"repair"},
+var publishHalf = observe.Gauge{
+	Component: "article", Name: "published_half_total", Cumulative: true,
+	Help:   "Articles that were saved as published and could not be given to readers at once.",
+	Labels: []string{"repair"},
 }
 
 // Repairs take over what could not be done now: an article that readers must get
@@ -33,15 +36,23 @@ type Repairs interface {
 // author's half, tries the readers' up to three times, and leaves the rest to a repair
 // in the background. It is safe for concurrent use.
 type TwoSteps struct {
-	repo     *repository.Articles
-	repairs  Repairs
-	observer observe.Observer
+	repo           *repository.Articles
+	repairs        Repairs
+	accepted, lost atomic.Int64 // by the repair
 }
 
-// NewTwoSteps returns the third way to publish. It tells observer, which may be nil,
-// of each article that it had to leave to repairs.
-func NewTwoSteps(repo *repository.Articles, repairs Repairs, observer observe.Observer) *TwoSteps {
-	return &TwoSteps{repo: repo, repairs: repairs, observer: observe.OrNop(observer)}
+// NewTwoSteps returns the third way to publish.
+func NewTwoSteps(repo *repository.Articles, repairs Repairs) *TwoSteps {
+	return &TwoSteps{repo: repo, repairs: repairs}
+}
+
+// Readings yields how many articles were left to repairs. It implements
+// [observe.Source].
+func (p *TwoSteps) Readings() iter.Seq[observe.Reading] {
+	return func(yield func(observe.Reading) bool) {
+		_ = yield(observe.Reading{Gauge: &publishHalf, Values: observe.Values{"accepted"}, Value: float64(p.accepted.Load())}) &&
+			yield(observe.Reading{Gauge: &publishHalf, Values: observe.Values{"lost"}, Value: float64(p.lost.Load())})
+	}
 }
 
 // Publish implements [Publisher]. A nil error means that readers have the article, or
@@ -57,13 +68,12 @@ func (p *TwoSteps) Publish(ctx context.Context, a domain.Article) (int64, error)
 	// The author's half is there, whoever left meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	repair, failure := "accepted", p.repairs.Later(ctx, saved)
-	if failure != nil {
-		repair = "lost"
+	if err = p.repairs.Later(ctx, saved); err != nil {
+		p.lost.Add(1)
+	} else {
+		p.accepted.Add(1)
 	}
-	observe.Emit(ctx, p.observer, observe.Operation{Kind: &publishHalf},
-		observe.Result{Outcome: observe.Degraded, Values: observe.Values{repair}, Err: err})
-	return saved.ID, failure
+	return saved.ID, err
 }
 
 func (p *TwoSteps) put(ctx context.Context, a domain.Article) (err error) {
