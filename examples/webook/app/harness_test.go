@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	http.DefaultClient.CloseIdleConnections()
 	regexp2.StopTimeoutClock()
 	// sarama's metrics library keeps one goroutine for the life of the process.
-	err := goleak.Find(goleak.IgnoreAnyFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	err := goleak.Find(testenv.LeakOptions()...)
 	if code == 0 && err != nil {
 		_, _ = io.WriteString(os.Stderr, err.Error())
 		code = 1
