@@ -30,14 +30,31 @@ func (m *Monitor) poll(ctx context.Context) {
 	m.mu.Unlock()
 	for broker, places := range leaders {
 		m.ask(ctx, broker.ID(), func() error {
-			if starts {
-				if err := m.askOffsets(ctx, broker, places, sarama.OffsetOldest, (*history).begins); err != nil {
+			begun := places
+			if !starts {
+				begun = m.unbegun(places)
+			}
+			if len(begun) > 0 {
+				if err := m.askOffsets(ctx, broker, begun, sarama.OffsetOldest, (*history).begins); err != nil {
 					return err
 				}
 			}
 			return m.askOffsets(ctx, broker, places, sarama.OffsetNewest, (*history).ends)
 		})
 	}
+}
+
+// unbegun returns the partitions of which it is not known where they begin: those that
+// came, or got a leader, since all were asked for.
+func (m *Monitor) unbegun(places []place) (unknown []place) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, at := range places {
+		if h := m.partitions[at]; h == nil || h.start < 0 {
+			unknown = append(unknown, at)
+		}
+	}
+	return unknown
 }
 
 // layout lists which partitions each broker leads; it is not complete where a topic or
