@@ -58,4 +58,8 @@
 //
 // Errors: [ErrNoTransaction], [ErrTooLarge], [ErrUnavailable], [ErrRefused],
 // [ErrLeaseLost], [ErrRunning], and those of the database, wrapped.
+//
+// MySQL and MariaDB may read a small table whole to delete a few rows, and then wait for
+// the row that another transaction has added and not committed: keep transactions that
+// add events short there.
 package outbox
